@@ -1,4 +1,4 @@
-import * as z from "zod/mini";
+import type * as z from "zod/mini";
 import { Fault, type FaultCode, isFault } from "#domain/faults";
 import { type AgentMessage, agentMessage, type CloudMessage, cloudMessage } from "./messages.ts";
 import { maxFrameBytes, type WireError } from "./shapes.ts";

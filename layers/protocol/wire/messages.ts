@@ -1,10 +1,11 @@
 import * as z from "zod/mini";
 import { inventoryDevice } from "./inventory.ts";
 import { receipt } from "./receipt.ts";
+import type {
+  fences} from "./shapes.ts";
 import {
   attachment,
   counter,
-  fences,
   handleName,
   health,
   imageReference,

@@ -1,0 +1,63 @@
+import type { InventoryDeployable, InventoryDevice } from "#protocol/wire/inventory";
+import type { Health, Loaded, ScrubMethod } from "#protocol/wire/shapes";
+
+/** One card that could not be read; it never hides the others (design §7). */
+export interface DiscoveryProblem {
+  readonly address: string;
+  readonly reason: string;
+}
+
+export interface Discovery {
+  readonly devices: readonly InventoryDevice[];
+  readonly problems: readonly DiscoveryProblem[];
+}
+
+/** Where a deployable is on this boot; addresses renumber, `cardId` and `region` do not. */
+export interface Place {
+  readonly device: InventoryDevice;
+  readonly deployable: InventoryDeployable;
+}
+
+/** What the card says now. */
+export interface Observation {
+  readonly loaded: Loaded;
+  readonly health: Health;
+}
+
+/** An image whose digest, signature and header were checked in these very bytes (host.md §6.2). */
+export interface VerifiedImage {
+  readonly id: string;
+  readonly sha256: string;
+  readonly functionId: string;
+  readonly interfaceId?: string;
+  readonly format: "gbs" | "xclbin";
+  /** The whole file. */
+  readonly bytes: Buffer;
+  /** Where the raw bitstream starts in `bytes`; 0 when the format goes to the card whole. */
+  readonly payloadOffset: number;
+}
+
+/** Long work: progress in percent, and a signal that asks to stop before the next irreversible act. */
+export interface Work {
+  readonly progress: (percent: number) => void;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * A vendor's cards. Every method reads the hardware, keeps no state of its own between calls and
+ * throws Fault: PROGRAM_FAILED, PROGRAM_TIMEOUT, IMAGE_INCOMPATIBLE, IN_USE, CARD_GONE,
+ * CARD_DEGRADED, CARD_STUCK, SCRUB_FAILED.
+ */
+export interface Driver {
+  readonly name: string;
+  /** All cards of this driver, in any state. Never throws for one bad card. */
+  discover(): Promise<Discovery>;
+  /** What is loaded and how the card feels; CARD_GONE when it vanished. */
+  observe(place: Place): Promise<Observation>;
+  /** Loads an image and returns when the hardware said yes; the caller reads back. */
+  program(place: Place, image: VerifiedImage, work: Work): Promise<void>;
+  /** Makes the whole deployable clean by `method`; the caller reads back. */
+  scrub(place: Place, method: ScrubMethod, work: Work): Promise<void>;
+  /** Makes one unplugged handle clean while its neighbours run (FLR, driver clear). */
+  cleanHandle(place: Place, handle: string): Promise<void>;
+}

@@ -1,0 +1,209 @@
+import type { HandleState } from "./lifecycle.ts";
+
+/** Where a handle should be plugged; what each plugin needs beside its name. */
+export interface PlugTarget {
+  readonly hypervisor: "libvirt" | "cdi";
+  readonly domain?: string | undefined;
+}
+
+/** What a plugin returned for a plugged handle. */
+export interface Attachment {
+  readonly hypervisor: string;
+  readonly pciAddress?: string | undefined;
+  readonly xml?: string | undefined;
+  readonly cdi?: string | undefined;
+}
+
+/** Who holds a handle. `binding` until the agent has proven the claim's wish. */
+export interface Holder {
+  readonly claim: string;
+  readonly project: string;
+  readonly instance?: string | undefined;
+  readonly binding: boolean;
+}
+
+/** One attach point. `fence` only grows; `plugged` and `target` are the wish, `state` is what is. */
+export interface Handle {
+  readonly type: "PF" | "VF" | "MDEV";
+  readonly address: string;
+  readonly iommuGroup?: number | undefined;
+  readonly attachable: boolean;
+  readonly reason?: string | undefined;
+  readonly fence: number;
+  readonly state: HandleState;
+  readonly holder?: Holder | undefined;
+  readonly plugged: boolean;
+  readonly target?: PlugTarget | undefined;
+  readonly attachment?: Attachment | undefined;
+  readonly error?: Trouble | undefined;
+}
+
+/** A fault in reported form: a code of faults.ts and a sentence. */
+export interface Trouble {
+  readonly code: string;
+  readonly message: string;
+}
+
+export interface Health {
+  readonly state: "ok" | "unmonitored" | "degraded" | "stuck" | "gone";
+  readonly reason?: string | undefined;
+}
+
+/** What the card says is loaded; functionId null = blank. Image facts only when we loaded it. */
+export interface Loaded {
+  readonly functionId: string | null;
+  readonly imageId?: string | undefined;
+  readonly sha256?: string | undefined;
+}
+
+/** The image a generation wants loaded. `keep`: may stay loaded for the next tenant (not private). */
+export interface WantedImage {
+  readonly id: string;
+  readonly sha256: string;
+  readonly functionId: string;
+  readonly type: string;
+  readonly keep: boolean;
+}
+
+/** What one image generation asks for: first the scrub, then the image (design §2, §4). */
+export interface Wish {
+  readonly scrub?: ScrubMethod | undefined;
+  readonly image?: WantedImage | undefined;
+  readonly force?: boolean | undefined;
+  readonly replug?: boolean | undefined;
+}
+
+export type ScrubMethod = "erase" | "reset";
+export type Sharing = "none" | "project" | "any";
+
+/** How the newest generation ended, if it did. */
+export interface Outcome {
+  readonly generation: number;
+  readonly result: "ready" | "failed";
+  readonly error?: Trouble | undefined;
+}
+
+/** What is programmed as one (design §2). Facts only: its state is derived by {@link stateOf}. */
+export interface Deployable {
+  readonly id: string;
+  readonly host: string;
+  readonly hostName: string;
+  readonly device: string;
+  readonly cardId: string;
+  readonly region: string;
+  readonly kind: "FPGA" | "GPU" | "NIC" | "QAT" | "SSD";
+  readonly vendor: string;
+  readonly product: string;
+  readonly driver: string;
+  readonly layout: "whole" | "regions" | "pf" | "vfs";
+  readonly address: string;
+  readonly numaNode?: number | undefined;
+  readonly resourceClass: string;
+  /** Traits of the hardware itself; what is loaded adds more (traits.ts). */
+  readonly traits: readonly string[];
+  readonly interfaceId?: string | undefined;
+  readonly programmable: boolean;
+  readonly scrubMethod?: ScrubMethod | undefined;
+  readonly sharing: Sharing;
+  readonly present: boolean;
+  readonly hostOnline: boolean;
+  readonly enabled: boolean;
+  readonly health: Health;
+  readonly loaded: Loaded;
+  /** Type of the loaded image (`crypto`), when we know it. */
+  readonly loadedType?: string | undefined;
+  readonly clean: boolean;
+  readonly bootId?: string | undefined;
+  readonly revision: number;
+  readonly imageGeneration: number;
+  readonly wish: Wish;
+  readonly outcome: Outcome;
+  readonly phase: string;
+  readonly reported: { readonly epoch: number; readonly seq: number };
+  readonly handles: { readonly [name: string]: Handle };
+  /** The project whose tenant used it last. */
+  readonly lastProject?: string | undefined;
+  readonly updatedAt: number;
+}
+
+export type DeployableState =
+  | "offline"
+  | "idle"
+  | "programming"
+  | "ready"
+  | "scrubbing"
+  | "faulty"
+  | "disabled";
+
+/** True while the agent still owes the result of the newest generation. */
+export function isPending(deployable: Deployable): boolean {
+  return deployable.outcome.generation < deployable.imageGeneration;
+}
+
+/** Handles that a claim holds now. */
+export function heldHandles(deployable: Deployable): readonly (readonly [string, Handle])[] {
+  return Object.entries(deployable.handles).filter(([, handle]) => handle.holder !== undefined);
+}
+
+/** Handles a new claim could take. */
+export function freeHandles(deployable: Deployable): readonly string[] {
+  return Object.entries(deployable.handles)
+    .filter(([, handle]) => handle.state === "free" && handle.attachable)
+    .map(([name]) => name);
+}
+
+const working: ReadonlySet<Health["state"]> = new Set(["ok", "unmonitored"]);
+
+/** The lifecycle state and, for `faulty`, the reason (design §5): worst fact first. */
+export function stateOf(deployable: Deployable): {
+  readonly state: DeployableState;
+  readonly reason?: string;
+} {
+  const { health, outcome } = deployable;
+  if (!deployable.present) return { state: "faulty", reason: "gone" };
+  if (!deployable.hostOnline) return { state: "offline" };
+  if (!working.has(health.state)) return { state: "faulty", reason: health.state };
+  if (isPending(deployable)) return { state: pendingState(deployable) };
+  if (outcome.result === "failed") {
+    return { state: "faulty", reason: outcome.error?.code ?? "PROGRAM_FAILED" };
+  }
+  return { state: deployable.enabled ? settledState(deployable) : "disabled" };
+}
+
+function pendingState(deployable: Deployable): DeployableState {
+  return deployable.wish.scrub === undefined ? "programming" : "scrubbing";
+}
+
+function settledState(deployable: Deployable): DeployableState {
+  if (heldHandles(deployable).length > 0) return "ready";
+  return freeHandles(deployable).length > 0 && isClean(deployable) ? "idle" : "scrubbing";
+}
+
+/** An unheld card that is scrubbed as a whole must be clean; others are cleaned handle by handle. */
+export function isClean(deployable: Deployable): boolean {
+  return (
+    deployable.scrubMethod === "reset" || deployable.clean || heldHandles(deployable).length > 0
+  );
+}
+
+/** Why a deployable is not on offer to anyone now; empty = it is in the free pool (I4). */
+export function notOfferable(deployable: Deployable): readonly string[] {
+  const reasons: string[] = [];
+  const { state, reason } = stateOf(deployable);
+  if (state === "offline") reasons.push("its host is silent");
+  if (state === "faulty") reasons.push(`it is faulty: ${reason ?? "unknown"}`);
+  if (!deployable.enabled) reasons.push("an operator disabled it");
+  if (deployable.scrubMethod === undefined) reasons.push("no scrub method is known for it");
+  if (isPending(deployable)) reasons.push(`it is ${state}`);
+  else if (!isClean(deployable)) reasons.push("it is not proven clean");
+  if (freeHandles(deployable).length === 0) reasons.push("no handle is free");
+  if (deployable.sharing === "none" && heldHandles(deployable).length > 0) {
+    reasons.push("it is claimed and not shared");
+  }
+  return reasons;
+}
+
+/** True when new claims may be granted on it. */
+export function isOfferable(deployable: Deployable): boolean {
+  return notOfferable(deployable).length === 0;
+}

@@ -1,0 +1,50 @@
+import type { HostState } from "./lifecycle.ts";
+
+/** A compute node that runs the agent (design §2). */
+export interface Host {
+  readonly id: string;
+  readonly name: string;
+  readonly state: HostState;
+  /** Ed25519 SPKI PEM of the agent's key; absent until it joined. */
+  readonly publicKey?: string | undefined;
+  /** Digest that binds the key to one machine. */
+  readonly machine?: string | undefined;
+  readonly revoked: boolean;
+  readonly alarm?: string | undefined;
+  readonly agentVersion?: string | undefined;
+  readonly bootId?: string | undefined;
+  readonly inventoryHash?: string | undefined;
+  readonly createdAt: number;
+  readonly updatedAt: number;
+  readonly revision: number;
+}
+
+/** Sign of life and the one session that is heard. Its own row, so a ping never touches the host. */
+export interface Beat {
+  readonly host: string;
+  readonly state: "online" | "offline" | "drained";
+  readonly epoch: number;
+  readonly seenAt: number;
+  /** Absent while the agent polls over HTTPS. */
+  readonly connection?: string | undefined;
+}
+
+/** A card (design §2). */
+export interface Device {
+  readonly id: string;
+  readonly host: string;
+  readonly hostName: string;
+  readonly cardId: string;
+  readonly kind: "FPGA" | "GPU" | "NIC" | "QAT" | "SSD";
+  readonly vendor: string;
+  readonly product: string;
+  readonly pciVendor: string;
+  readonly pciDevice: string;
+  readonly address: string;
+  readonly numaNode?: number | undefined;
+  readonly driver: string;
+  readonly layout: "whole" | "regions" | "pf" | "vfs";
+  readonly present: boolean;
+  readonly deployables: readonly string[];
+  readonly updatedAt: number;
+}

@@ -1,0 +1,217 @@
+import {
+  type Deployable,
+  type Handle,
+  type Health,
+  heldHandles,
+  isPending,
+  type Loaded,
+  type Trouble,
+} from "./deployable.ts";
+import { sameContent } from "./same.ts";
+import { abandon, scrubIfUnproven } from "./transitions.ts";
+
+/** A report as the domain sees it (wire/messages.ts has the schema). */
+export interface Report {
+  readonly epoch: number;
+  readonly seq: number;
+  readonly bootId: string;
+  readonly imageGeneration: number;
+  readonly phase: string;
+  readonly loaded: Loaded;
+  readonly health: Health;
+  readonly clean: boolean;
+  readonly handles: {
+    readonly [name: string]: {
+      readonly fence: number;
+      readonly state: "unplugged" | "plugged";
+      readonly clean: boolean;
+      readonly attachment?: Handle["attachment"];
+      readonly error?: Trouble | undefined;
+    };
+  };
+  readonly error?: Trouble | undefined;
+}
+
+/** A claim whose bind is decided by a report, with the fence it was decided under. */
+export interface Decision {
+  readonly claim: string;
+  readonly handle: string;
+  readonly fence: number;
+  readonly error?: Trouble;
+}
+
+export interface Applied {
+  /** The same object when the report changes nothing. */
+  readonly deployable: Deployable;
+  readonly bound: readonly Decision[];
+  readonly failed: readonly Decision[];
+}
+
+/**
+ * What a report makes of a deployable. A report that is not newer than the stored one changes
+ * nothing; one of another image generation may tell what is loaded and how the card feels, never
+ * lifecycle, cleanliness or a claim (design §6).
+ */
+export function applyReport(before: Deployable, report: Report, now: number): Applied {
+  if (!isNewer(report, before.reported)) return { deployable: before, bound: [], failed: [] };
+  const seen: Deployable = {
+    ...before,
+    loaded: merged(before, report),
+    loadedType: loadedType(before, report),
+    health: report.health,
+    present: report.health.state !== "gone",
+    reported: { epoch: report.epoch, seq: report.seq },
+  };
+  if (report.imageGeneration !== before.imageGeneration) {
+    return { deployable: settle(before, seen, now), bound: [], failed: [] };
+  }
+  const told = { ...seen, ...progress(before, report), bootId: report.bootId };
+  const owned = { ...told, clean: report.clean && heldHandles(before).length === 0 };
+  const handled = { ...owned, handles: handlesAfter(owned, report) };
+  return decided(before, handled, report, now);
+}
+
+function isNewer(
+  report: { readonly epoch: number; readonly seq: number },
+  stored: { readonly epoch: number; readonly seq: number },
+): boolean {
+  return report.epoch > stored.epoch || (report.epoch === stored.epoch && report.seq > stored.seq);
+}
+
+/** Image facts are kept only while the card still says the function they belong to. */
+function merged(before: Deployable, report: Report): Loaded {
+  const { functionId, imageId, sha256 } = report.loaded;
+  if (functionId === null) return { functionId };
+  if (sha256 !== undefined) return { functionId, imageId, sha256 };
+  return before.loaded.functionId === functionId ? before.loaded : { functionId };
+}
+
+function loadedType(before: Deployable, report: Report): string | undefined {
+  const { functionId, sha256 } = merged(before, report);
+  if (functionId === null || sha256 === undefined) return undefined;
+  if (before.wish.image?.sha256 === sha256) return before.wish.image.type;
+  return before.loaded.sha256 === sha256 ? before.loadedType : undefined;
+}
+
+function progress(before: Deployable, report: Report): Pick<Deployable, "phase" | "outcome"> {
+  const generation = report.imageGeneration;
+  if (report.phase === "failed") {
+    return {
+      phase: report.phase,
+      outcome: { generation, result: "failed", error: report.error && troubleOf(report.error) },
+    };
+  }
+  const ended = report.phase === "ready" || (report.phase === "idle" && !isPending(before));
+  return {
+    phase: report.phase,
+    outcome: ended ? { generation, result: "ready" } : before.outcome,
+  };
+}
+
+function handlesAfter(deployable: Deployable, report: Report): Deployable["handles"] {
+  return Object.fromEntries(
+    Object.entries(deployable.handles).map(([name, handle]) => {
+      const told = report.handles[name];
+      if (told === undefined || told.fence !== handle.fence) return [name, handle];
+      return [name, handleAfter(deployable, handle, told)];
+    }),
+  );
+}
+
+function handleAfter(
+  deployable: Deployable,
+  handle: Handle,
+  told: Report["handles"][string],
+): Handle {
+  const error = told.error === undefined ? undefined : troubleOf(told.error);
+  if (handle.state === "releasing") {
+    const proven =
+      told.state === "unplugged" &&
+      told.clean &&
+      !isPending(deployable) &&
+      isWholeClean(deployable);
+    return proven
+      ? { ...handle, state: "free", attachment: undefined, error: undefined }
+      : { ...handle, error };
+  }
+  if (handle.state === "free") return told.clean ? handle : { ...handle, state: "releasing" };
+  return told.state === "plugged"
+    ? { ...handle, state: "plugged", attachment: told.attachment, error }
+    : { ...handle, state: "claimed", attachment: undefined, error };
+}
+
+/** A card that is erased as a whole frees its handles only when the erase is proven. */
+function isWholeClean(deployable: Deployable): boolean {
+  return (
+    deployable.scrubMethod !== "erase" ||
+    heldHandles(deployable).length > 0 ||
+    (deployable.clean && deployable.outcome.result === "ready")
+  );
+}
+
+function troubleOf(error: Trouble): Trouble {
+  return { code: error.code, message: error.message };
+}
+
+function decided(before: Deployable, after: Deployable, report: Report, now: number): Applied {
+  const binding = heldHandles(after).flatMap(([handle, { holder, fence }]) =>
+    holder?.binding === true ? [{ claim: holder.claim, handle, fence }] : [],
+  );
+  if (!isPending(after) && after.outcome.result === "failed" && binding.length > 0) {
+    return failing(before, after, binding, now);
+  }
+  const proven = binding.filter(({ handle, fence }) => report.handles[handle]?.fence === fence);
+  if (isPending(after) || !holdsWish(after)) {
+    return { deployable: settle(before, after, now), bound: [], failed: [] };
+  }
+  const handles = Object.fromEntries(
+    Object.entries(after.handles).map(([name, handle]) => [
+      name,
+      proven.some((one) => one.handle === name) ? bound(handle) : handle,
+    ]),
+  );
+  return { deployable: settle(before, { ...after, handles }, now), bound: proven, failed: [] };
+}
+
+/** Programmed means the card says so (design §1.6). */
+function holdsWish({ wish, loaded }: Deployable): boolean {
+  return wish.image === undefined || loaded.functionId === wish.image.functionId;
+}
+
+function bound(handle: Handle): Handle {
+  return handle.holder === undefined
+    ? handle
+    : { ...handle, holder: { ...handle.holder, binding: false } };
+}
+
+function failing(
+  before: Deployable,
+  after: Deployable,
+  decisions: readonly Decision[],
+  now: number,
+): Applied {
+  const error = after.outcome.error ?? { code: "PROGRAM_FAILED", message: "programming failed" };
+  const abandoned = decisions.reduce(
+    (deployable, { handle }) => abandon(deployable, handle, now),
+    after,
+  );
+  return {
+    deployable: settle(before, abandoned, now),
+    bound: [],
+    failed: decisions.map((decision) => ({ ...decision, error })),
+  };
+}
+
+/** One revision for all that the report changed; the scrub that follows from it is wished at once. */
+function settle(before: Deployable, after: Deployable, now: number): Deployable {
+  const scrubbed = scrubIfUnproven(after, now);
+  if (sameFacts(before, scrubbed)) return before;
+  return { ...scrubbed, revision: before.revision + 1, updatedAt: now };
+}
+
+function sameFacts(one: Deployable, other: Deployable): boolean {
+  return sameContent({ ...one, ...unimportant }, { ...other, ...unimportant });
+}
+
+/** What changes with every report and means nothing by itself. */
+const unimportant = { reported: undefined, revision: undefined, updatedAt: undefined };

@@ -1,0 +1,91 @@
+import { exchangeRequest, exchangeResponse, joinRequest, joinResponse } from "../join.ts";
+import * as hosts from "./hosts.ts";
+import type { Route } from "./route.ts";
+
+/** Routes of hosts, and those that agents call, by operation id. */
+export const hostRoutes = {
+  createHost: {
+    method: "POST",
+    path: "/v1/hosts",
+    summary: "Create a host and its one-time join token",
+    role: "admin",
+    status: 201,
+    body: hosts.createHost,
+    answer: hosts.joinToken,
+  },
+  listHosts: {
+    method: "GET",
+    path: "/v1/hosts",
+    summary: "Hosts by name",
+    role: "admin",
+    status: 200,
+    query: hosts.hostQuery,
+    answer: hosts.hostList,
+  },
+  getHost: {
+    method: "GET",
+    path: "/v1/hosts/{host}",
+    summary: "One host",
+    role: "admin",
+    status: 200,
+    answer: hosts.host,
+  },
+  removeHost: {
+    method: "DELETE",
+    path: "/v1/hosts/{host}",
+    summary: "Remove a host that holds no claims",
+    role: "admin",
+    status: 200,
+    answer: hosts.host,
+  },
+  createJoinToken: {
+    method: "POST",
+    path: "/v1/hosts/{host}/join-token",
+    summary: "Make a new one-time join token (1 h)",
+    role: "admin",
+    status: 201,
+    answer: hosts.joinToken,
+  },
+  drainHost: {
+    method: "POST",
+    path: "/v1/hosts/{host}/drain",
+    summary: "Offer nothing new on a host",
+    role: "admin",
+    status: 200,
+    answer: hosts.host,
+  },
+  activateHost: {
+    method: "POST",
+    path: "/v1/hosts/{host}/activate",
+    summary: "Offer a drained host again",
+    role: "admin",
+    status: 200,
+    answer: hosts.host,
+  },
+  revokeHost: {
+    method: "POST",
+    path: "/v1/hosts/{host}/revoke",
+    summary: "Revoke the agent's key; it must join again",
+    role: "admin",
+    status: 200,
+    answer: hosts.host,
+  },
+  join: {
+    method: "POST",
+    path: "/agent/v1/join",
+    summary: "An agent joins with its one-time token",
+    role: "agent",
+    status: 201,
+    body: joinRequest,
+    answer: joinResponse,
+  },
+  exchange: {
+    method: "POST",
+    path: "/agent/v1/exchange",
+    summary: "The agent's socket exchange as one short poll",
+    role: "agent",
+    status: 200,
+    body: exchangeRequest,
+    answer: exchangeResponse,
+  },
+} as const satisfies Record<string, Route>;

@@ -2,7 +2,7 @@ import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { isFault } from "#domain/faults";
 import { partInvalid } from "./faults.ts";
-import { gbsMagic, maxGbsMetadataBytes, minGbsPayloadBytes } from "./gbs.ts";
+import { gbsMagic, minGbsPayloadBytes } from "./gbs.ts";
 import { gbsMagicNumber, parseGbsMetadata } from "./gbs-metadata.ts";
 import { pacsign } from "./pacsign.ts";
 import { parseUuid } from "./uuid.ts";
@@ -11,6 +11,7 @@ import { parseUuid } from "./uuid.ts";
 export interface GbsParts {
   readonly interfaceId: string;
   readonly functionId: string;
+  /** At most 128 visible characters. */
   readonly name: string;
   readonly payload: Uint8Array;
   /** Wraps the payload as PACSign does, with a stand-in key chain that no real card accepts. */
@@ -26,7 +27,6 @@ export interface GbsParts {
  */
 export function encodeGbs(parts: GbsParts): Buffer {
   const metadata = Buffer.from(metadataText(parts));
-  if (metadata.length > maxGbsMetadataBytes) throw partInvalid("name", "shorter");
   if (parts.payload.length < minGbsPayloadBytes) throw partInvalid("payload", "at least 4 bytes");
   requireReadable(metadata);
   const preamble = Buffer.alloc(4);

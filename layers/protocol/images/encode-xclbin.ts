@@ -16,7 +16,7 @@ export interface XclbinParts {
 }
 
 /** `kind` as in xclbin.h; `name` at most 15 printable ASCII characters. */
-export interface XclbinSectionParts {
+interface XclbinSectionParts {
   readonly kind: number;
   readonly name: string;
   readonly data: Uint8Array;

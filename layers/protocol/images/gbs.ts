@@ -1,5 +1,5 @@
 import { Buffer } from "node:buffer";
-import { headerInvalid, requireBytes, requireFileSize, truncated } from "./faults.ts";
+import { headerInvalid, requireBytes, requireFileSize } from "./faults.ts";
 import { type GbsMetadata, gbsMagicNumber, parseGbsMetadata } from "./gbs-metadata.ts";
 import { checkPacsign, pacsignHeadBytes, startsPacsign } from "./pacsign.ts";
 
@@ -7,10 +7,10 @@ import { checkPacsign, pacsignHeadBytes, startsPacsign } from "./pacsign.ts";
 export const gbsMagic: Uint8Array = Buffer.from("58656f6e46504741b747425376303031", "hex");
 
 /** Magic and the u32 length of the metadata. */
-export const gbsPreambleBytes = 20;
+const gbsPreambleBytes = 20;
 
 /** host.md §2.6: 1 ≤ L < 4096. OPAE's tools take up to 8191, the stricter reader decides. */
-export const maxGbsMetadataBytes = 4095;
+const maxGbsMetadataBytes = 4095;
 
 /** Shortest bitstream the kernel takes: it is written in words of 4 bytes (host.md §2.1). */
 export const minGbsPayloadBytes = 4;
@@ -51,11 +51,10 @@ export function parseGbs(head: Uint8Array, fileSize: number): GbsHeader {
     throw headerInvalid("magic", "XeonFPGA\\xb7GBSv001");
   }
   const payloadOffset = gbsPreambleBytes + metadataLength(view);
+  requireBytes(head, payloadOffset, "metadata");
+  // These bytes also tell an envelope from a plain bitstream.
+  requireBytes(head, payloadOffset + minGbsPayloadBytes, "bitstream");
   const payloadLength = fileSize - payloadOffset;
-  if (payloadLength < 0) throw truncated("metadata", `at least ${payloadOffset} bytes`);
-  if (payloadLength < minGbsPayloadBytes) throw truncated("bitstream", "at least 4 bytes");
-  // Includes the word that tells an envelope from a plain bitstream.
-  requireBytes(head, payloadOffset + 4, "bitstream");
   const metadata = parseGbsMetadata(view.subarray(gbsPreambleBytes, payloadOffset));
   const signedByVendor =
     startsPacsign(head, payloadOffset) && checkPacsign(head, payloadOffset, payloadLength);

@@ -1,5 +1,5 @@
 import { Fault } from "#domain/faults";
-import { headerInvalid, requireFileSize, truncated } from "./faults.ts";
+import { headerInvalid, truncated } from "./faults.ts";
 import { type GbsHeader, gbsHeadBytes, gbsMagic, isLegacyGbs, parseGbs } from "./gbs.ts";
 import { pacsignContent, startsPacsign } from "./pacsign.ts";
 import { parseXclbin, type XclbinHeader } from "./xclbin.ts";
@@ -22,7 +22,6 @@ export const headBytesNeeded: number = Math.max(gbsHeadBytes, xclbinHeadBytes);
  * Throws IMAGE_TRUNCATED, IMAGE_FORMAT_UNKNOWN or IMAGE_HEADER_INVALID with {field, expected}.
  */
 export function readImageHeader(head: Uint8Array, fileSize: number): ImageHeader {
-  requireFileSize(head, fileSize);
   if (startsWith(head, axlf.magic)) return parseXclbin(head, fileSize);
   if (startsWith(head, gbsMagic) || isLegacyGbs(head)) return parseGbs(head, fileSize);
   if (startsPacsign(head, 0)) {

@@ -33,7 +33,7 @@ export function parseXclbin(head: Uint8Array, fileSize: number): XclbinHeader {
   const signatureBytes = readSignatureLength(view);
   checkLength(view, fileSize, signatureBytes);
   const identity = readIdentity(view);
-  const sections = readSections(view, fileSize, fileSize - signatureBytes);
+  const sections = readSections(view, fileSize - signatureBytes);
   return { format: "xclbin", ...identity, sections, signedByVendor: signatureBytes > 0 };
 }
 

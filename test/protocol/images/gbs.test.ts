@@ -277,6 +277,7 @@ describe("a GBS in a PACSign envelope", () => {
       expectFault(() => parse(signed({ announced })), "IMAGE_TRUNCATED", "signed content");
     }
     refused(signed({ length: 200 }), "Block0 content length");
+    expectFault(() => parse(signed({ length: 0 })), "IMAGE_TRUNCATED", "Block1");
   });
 
   test("needs Block1", () => {
@@ -315,12 +316,14 @@ describe("a GBS in a PACSign envelope", () => {
 });
 
 describe("the encoder refuses", () => {
+  const cluster = "metadata.afu-image.accelerator-clusters.0";
   const parts = { interfaceId, functionId, name: "n", payload: Buffer.alloc(4) };
   test.each([
     ["a payload below 4 bytes", { payload: Buffer.alloc(3) }, "payload"],
     ["an interface id without dashes", { interfaceId: "abc" }, "interfaceId"],
     ["a function id that is no uuid", { functionId: "" }, "functionId"],
-    ["a name beyond the metadata's limit", { name: "x".repeat(4000) }, "name"],
+    ["a long name", { name: "x".repeat(129) }, `${cluster}.name`],
+    ["a name with control characters", { name: "a\nb" }, `${cluster}.name`],
     ["a negative power", { power: -1 }, "metadata.afu-image.power"],
   ])("%s", (_, change, field) => {
     expectFault(() => encodeGbs({ ...parts, ...change }), "INVALID_REQUEST", field);

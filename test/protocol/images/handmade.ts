@@ -15,7 +15,7 @@ export function u32(value: number): Buffer {
   return Buffer.from([value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, value >>> 24]);
 }
 
-export function u64(value: bigint): Buffer {
+function u64(value: bigint): Buffer {
   return Buffer.concat([u32(Number(value & 0xffff_ffffn)), u32(Number(value >> 32n))]);
 }
 

@@ -57,6 +57,7 @@ describe("reading an image's header", () => {
   test("refuses a legacy GBS", () => {
     const file = Buffer.concat([u32(0x1d1f8680), Buffer.alloc(32)]);
     expectFault(() => read(file), "IMAGE_HEADER_INVALID", "magic");
+    expectFault(() => read(file.subarray(0, 4)), "IMAGE_HEADER_INVALID", "magic");
   });
 
   test("refuses a bare signed file and says what it would have written", () => {

@@ -139,6 +139,8 @@ describe("reading a manifest", () => {
 
   test("gives what was written", () => {
     expect(parseManifest(JSON.stringify(knownManifest, null, 2))).toEqual(knownManifest);
+    const longest = JSON.stringify(knownManifest).padEnd(maxManifestChars, " ");
+    expect(parseManifest(longest)).toEqual(knownManifest);
     const { interfaceId: _region, notAfter: _end, ...small } = statement;
     const parsed = parseManifest(JSON.stringify({ ...knownManifest, statement: small }));
     expect(parsed.statement).toEqual(small);

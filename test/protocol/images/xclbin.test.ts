@@ -90,6 +90,13 @@ describe("an xclbin", () => {
     );
   });
 
+  test("may have the largest section table and the largest kind", () => {
+    const section = { kind: 0xffff_ffff, name: "n".repeat(15), data: Buffer.alloc(1) };
+    const sections = Array.from({ length: maxXclbinSections }, () => section);
+    const file = encodeXclbin({ uuid: xclbinUuid, vbnv, timestamp: 5, sections });
+    expect(parse(file).sections.at(-1)).toMatchObject({ kind: 0xffff_ffff, size: 1 });
+  });
+
   test("cut at any length is truncated", () => {
     const file = xclbinBytes();
     for (let length = 0; length < file.length; length++) {
@@ -248,6 +255,9 @@ describe("the section table", () => {
         ],
       });
     expect(parse(two(590n)).sections).toHaveLength(2);
+    const empty = { kind: 8, offset: 610n, size: 0n };
+    const around = { kind: 0, offset: 600n, size: 40n };
+    expect(parse(xclbinBytes({ sections: [around, empty] })).sections).toHaveLength(2);
     refused(two(591n), "sections.0");
     refused(two(600n), "sections.1");
     refused(two(625n), "sections.1");

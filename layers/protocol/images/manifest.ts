@@ -35,8 +35,7 @@ const statementSchema = z.strictObject(
   "an object with the statement's members only",
 );
 
-/** Shape of a manifest in a `<key>.manifest.json` object and in the API. */
-export const manifestSchema = z.strictObject(
+const manifestSchema = z.strictObject(
   {
     statement: statementSchema,
     keyId: z.string("a key id").check(z.regex(/^ed25519:[0-9a-f]{32}$/, "ed25519: and 32 digits")),
@@ -52,7 +51,10 @@ export const manifestSchema = z.strictObject(
  */
 export type ManifestStatement = z.infer<typeof statementSchema>;
 
-/** A statement, who signed it and the Ed25519 signature over `manifestBytes(statement)`. */
+/**
+ * A statement, who signed it and the Ed25519 signature (base64) over `manifestBytes(statement)`: the
+ * form of a `<key>.manifest.json` object and of the API.
+ */
 export type Manifest = z.infer<typeof manifestSchema>;
 
 /** What is known of an image apart from its manifest. What is left out is not compared. */
@@ -67,12 +69,20 @@ export function manifestBytes(statement: ManifestStatement): Buffer {
   return Buffer.from(canonicalJson(statement));
 }
 
-/** Reads a manifest. Throws SIGNATURE_INVALID with {field, expected} when it is not strictly one. */
+/** Reads the text of a manifest object. Throws SIGNATURE_INVALID with {field, expected} when it is not strictly one. */
 export function parseManifest(text: string): Manifest {
   if (text.length > maxManifestChars) {
     throw unreadable("manifest", `at most ${maxManifestChars} characters`);
   }
-  const parsed = manifestSchema.safeParse(readJson(text));
+  return checkManifest(readJson(text));
+}
+
+/**
+ * Checks a manifest that is parsed already, as it arrives in a request or comes from the table.
+ * Throws SIGNATURE_INVALID with {field, expected} when it is not strictly one.
+ */
+export function checkManifest(value: unknown): Manifest {
+  const parsed = manifestSchema.safeParse(value);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
   throw unreadable(issue?.path.join(".") || "manifest", issue?.message ?? "valid");

@@ -2,8 +2,10 @@ import { Buffer } from "node:buffer";
 import { createPublicKey, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { SignedManifest } from "#domain/image";
 import { canonicalJson } from "#protocol/images/canonical-json";
 import {
+  checkManifest,
   type Manifest,
   type ManifestStatement,
   manifestBytes,
@@ -191,6 +193,14 @@ describe("reading a manifest", () => {
   ])("refuses a wrong %s (case %#)", (field, manifest) => {
     const fault = expectFault(() => parseManifest(manifest), "SIGNATURE_INVALID", field);
     expect(fault.detail.expected).not.toMatch(/^Invalid/);
+  });
+
+  test("takes one that is parsed already, such as the one of an image in the table", () => {
+    const stored: SignedManifest = parseManifest(JSON.stringify(knownManifest));
+    expect(checkManifest(stored)).toEqual(knownManifest);
+    for (const value of [undefined, null, "", 5, {}, { ...knownManifest, keyId: undefined }]) {
+      expectFault(() => checkManifest(value), "SIGNATURE_INVALID");
+    }
   });
 
   test("of arbitrary text never throws anything but a Fault", () => {

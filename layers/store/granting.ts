@@ -1,0 +1,184 @@
+import type { Claim } from "#domain/claim";
+import type { Deployable } from "#domain/deployable";
+import { Fault } from "#domain/faults";
+import { rank } from "#domain/matching";
+import { fits, pack } from "#domain/packing";
+import { deployablesOf } from "#store/deployables";
+import { type Choice, type GrantRequest, tryGrant } from "#store/grant";
+import { type LargePools, lookIntoPool } from "#store/pool";
+import type { Store } from "#store/store";
+
+/** Conflicting transactions tolerated before the caller is asked to come again (design §4). */
+const mostConflicts = 6;
+/** Lost races are bounded by the candidates; this bounds a fleet that changes all the time. */
+const mostTries = 200;
+/** Walks through the pool after others won every candidate of the walk before. */
+const mostWalks = 8;
+
+export interface Granted {
+  readonly claims: readonly Claim[];
+  readonly replayed: boolean;
+}
+
+/**
+ * Grants a request, or says that nothing on offer fits (undefined). First a look into the pool, two
+ * round trips with the transaction; only when that finds nothing is the whole pool walked. A lost
+ * row comes back with the failure, so the next candidate costs one round trip.
+ * Throws OVER_QUOTA, IMAGE_NOT_ACTIVE, IDEMPOTENCY_MISMATCH, TRY_AGAIN.
+ */
+export async function grantClaims(
+  store: Store,
+  request: GrantRequest,
+  large: LargePools,
+): Promise<Granted | undefined> {
+  const granting = { store, request, race: new Race() };
+  const quick = await tryCandidates(granting, await lookForCandidates(granting, large));
+  if (quick !== undefined) return quick;
+  for (let walk = 0; walk < mostWalks; walk += 1) {
+    granting.race.wonByOthers = 0;
+    const candidates = await walkForCandidates(granting);
+    const granted = await tryCandidates(granting, candidates);
+    if (granted !== undefined || granting.race.wonByOthers === 0) return granted;
+  }
+  throw new Fault("TRY_AGAIN", undefined, { retryAfterSeconds: 1 });
+}
+
+/** What happened so far in one request. */
+class Race {
+  conflicts = 0;
+  tries = 0;
+  wonByOthers = 0;
+  readonly silentHosts = new Set<string>();
+}
+
+interface Granting {
+  readonly store: Store;
+  readonly request: GrantRequest;
+  readonly race: Race;
+}
+
+async function lookForCandidates(
+  { store, request }: Granting,
+  large: LargePools,
+): Promise<Map<string, Deployable>> {
+  const host = hostOf(request);
+  const found =
+    host === undefined
+      ? await Promise.all(request.groups.map(({ need }) => lookIntoPool(store, need, large)))
+      : [await deployablesOf(store, host)];
+  return fitting(request, found.flat());
+}
+
+async function walkForCandidates({ store, request }: Granting): Promise<Map<string, Deployable>> {
+  const host = hostOf(request);
+  if (host !== undefined) return fitting(request, await deployablesOf(store, host));
+  const all = request.claimIds.length > 1;
+  const found = await Promise.all(
+    request.groups.map(({ need }) =>
+      walkPool(store, need, { fits: (deployable) => fits(deployable, need), all }),
+    ),
+  );
+  return fitting(request, found.flat());
+}
+
+function hostOf(request: GrantRequest): string | undefined {
+  return request.groups.find(({ need }) => need.host !== undefined)?.need.host;
+}
+
+function fitting(request: GrantRequest, found: readonly Deployable[]): Map<string, Deployable> {
+  const useful = found.filter((one) => request.groups.some(({ need }) => fits(one, need)));
+  return new Map(useful.map((one) => [one.id, one]));
+}
+
+async function tryCandidates(
+  granting: Granting,
+  candidates: Map<string, Deployable>,
+): Promise<Granted | undefined> {
+  const { store, request, race } = granting;
+  for (;;) {
+    const choice = await choose(granting, candidates);
+    if (choice === undefined) return undefined;
+    race.tries += 1;
+    if (race.conflicts > mostConflicts || race.tries > mostTries) {
+      throw new Fault("TRY_AGAIN", undefined, { retryAfterSeconds: 1 });
+    }
+    const attempt = await tryGrant(store, request, choice);
+    if (attempt.kind === "granted" || attempt.kind === "replayed") {
+      return { claims: attempt.claims, replayed: attempt.kind === "replayed" };
+    }
+    if (attempt.kind === "lost") {
+      race.wonByOthers += attempt.changed.size;
+      for (const [id, winner] of attempt.changed) refresh(request, candidates, id, winner);
+    }
+    if (attempt.kind === "host silent") race.silentHosts.add(choice.host);
+    if (attempt.kind === "conflict") {
+      race.conflicts += 1;
+      await store.sleep(store.random() * 10 * 2 ** race.conflicts);
+    }
+  }
+}
+
+/** A candidate that changed stays one when the row that won still fits. */
+function refresh(
+  request: GrantRequest,
+  candidates: Map<string, Deployable>,
+  id: string,
+  winner: Deployable | undefined,
+): void {
+  if (winner !== undefined && request.groups.some(({ need }) => fits(winner, need))) {
+    candidates.set(id, winner);
+  } else {
+    candidates.delete(id);
+  }
+}
+
+async function choose(
+  granting: Granting,
+  candidates: Map<string, Deployable>,
+): Promise<Choice | undefined> {
+  const { request, race } = granting;
+  const open = [...candidates.values()].filter((one) => !race.silentHosts.has(one.host));
+  return request.claimIds.length === 1
+    ? chooseOne(granting, open)
+    : await chooseHost(granting, candidates, open);
+}
+
+/** The best rank, and among equals a random one, so that racing callers spread. */
+function chooseOne({ store, request }: Granting, open: readonly Deployable[]): Choice | undefined {
+  const need = request.groups[0]?.need;
+  if (need === undefined || open.length === 0) return undefined;
+  const best = Math.min(...open.map((one) => rank(one, need)));
+  const equals = open.filter((one) => rank(one, need) === best);
+  const chosen = equals[Math.floor(store.random() * equals.length)];
+  return chosen && choiceOn(request, [chosen]);
+}
+
+/** All handles on one host: hosts with most candidates first, each read whole before it is judged. */
+async function chooseHost(
+  { store, request }: Granting,
+  candidates: Map<string, Deployable>,
+  open: readonly Deployable[],
+): Promise<Choice | undefined> {
+  const byHost = [...Map.groupBy(open, (one) => one.host).entries()].toSorted(
+    ([, a], [, b]) => b.length - a.length,
+  );
+  for (const [host, seen] of byHost) {
+    const quick = choiceOn(request, seen);
+    if (quick !== undefined) return quick;
+    const whole = choiceOn(request, await deployablesOf(store, host));
+    if (whole !== undefined) return whole;
+    for (const one of seen) candidates.delete(one.id);
+  }
+  return undefined;
+}
+
+function choiceOn(request: GrantRequest, deployables: readonly Deployable[]): Choice | undefined {
+  const picks = pack(deployables, request.groups);
+  const [first] = deployables;
+  if (picks === undefined || first === undefined) return undefined;
+  return {
+    host: first.host,
+    picks,
+    deployables: new Map(deployables.map((one) => [one.id, one])),
+  };
+}

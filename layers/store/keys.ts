@@ -1,0 +1,75 @@
+import type { Key } from "#store/table";
+
+/** Every key shape of the table (docs/table.md lists the queries they serve). */
+
+/** Shards of one class's free pool: bounds the write rate of one index partition. */
+export const poolShards = 4;
+/** Shards of the sweep's work list. */
+export const dueShards = 4;
+/** Shards of the list of all deployables and all claims. */
+export const listShards = 4;
+
+/** Which of `count` shards an id belongs to; ids are uuids, so their first digits are uniform. */
+export function shardOf(id: string, count: number): number {
+  return Number.parseInt(id.slice(0, 8), 16) % count;
+}
+
+const padded = (value: number, digits: number) => String(value).padStart(digits, "0");
+
+export const hostKey = (id: string): Key => ({ pk: `HOST#${id}`, sk: "HOST" });
+export const beatKey = (id: string): Key => ({ pk: `HOST#${id}`, sk: "BEAT" });
+export const hostNameKey = (name: string): Key => ({ pk: `HOSTNAME#${name}`, sk: "HOSTNAME" });
+export const deviceKey = (host: string, id: string): Key => ({
+  pk: `HOST#${host}`,
+  sk: `DEV#${id}`,
+});
+export const deployableKey = (host: string, id: string): Key => ({
+  pk: `HOST#${host}`,
+  sk: `DPL#${id}`,
+});
+export const partKey = (host: string, inventory: string, part: number): Key => ({
+  pk: `HOST#${host}`,
+  sk: `PART#${inventory}#${padded(part, 4)}`,
+});
+export const claimKey = (id: string): Key => ({ pk: `CLAIM#${id}`, sk: "CLAIM" });
+export const instanceKey = (instance: string, claim: string): Key => ({
+  pk: `INSTANCE#${instance}`,
+  sk: `CLAIM#${claim}`,
+});
+export const imageKey = (id: string): Key => ({ pk: `IMAGE#${id}`, sk: "IMAGE" });
+export const signingKeyKey = (id: string): Key => ({ pk: `KEY#${id}`, sk: "KEY" });
+export const profileKey = (name: string): Key => ({ pk: `PROFILE#${name}`, sk: "PROFILE" });
+export const quotaKey = (project: string, resourceClass: string): Key => ({
+  pk: `QUOTA#${project}`,
+  sk: `USE#${resourceClass}`,
+});
+export const operationKey = (deployable: string, generation: number): Key => ({
+  pk: `DPL#${deployable}`,
+  sk: `OP#${padded(generation, 12)}`,
+});
+export const receiptKey = (deployable: string, number: number): Key => ({
+  pk: `DPL#${deployable}`,
+  sk: `RECEIPT#${padded(number, 12)}`,
+});
+export const idempotencyKey = (id: string): Key => ({ pk: `IDEMPOTENCY#${id}`, sk: "IDEMPOTENCY" });
+export const connectionKey = (id: string): Key => ({ pk: `CONNECTION#${id}`, sk: "CONNECTION" });
+export const joinKey = (digest: string): Key => ({ pk: `JOIN#${digest}`, sk: "JOIN" });
+export const secretKey = (name: string): Key => ({ pk: `SECRET#${name}`, sk: "SECRET" });
+export const eventKey = (scope: string, at: number, id: string): Key => ({
+  pk: `EVENTS#${scope}`,
+  sk: `${padded(at, 15)}#${id}`,
+});
+
+/** The pool a free deployable is offered in. */
+export const poolPk = (resourceClass: string, shard: number) => `FREE#${resourceClass}#${shard}`;
+/** Within a pool: by region, then loaded image, then id. `-` = none. */
+export const poolSk = (region: string | undefined, image: string | undefined, id: string) =>
+  `${region ?? "-"}#${image ?? "-"}#${id}`;
+
+/** An open obligation in the sweep's work list; `at` in ms. */
+export const due = (at: number, kind: string, id: string) => ({
+  gsi3pk: `DUE#${shardOf(id, dueShards)}`,
+  gsi3sk: `${padded(at, 15)}#${kind}#${id}`,
+});
+/** The largest work-list key that is due at `now`. */
+export const dueUntil = (now: number) => `${padded(now, 15)}#~`;

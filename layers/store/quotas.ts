@@ -1,0 +1,100 @@
+import { Fault } from "#domain/faults";
+import { type Quota, withLimit } from "#domain/quota";
+import { absent, add, all, eq, exists, ge } from "#store/expression";
+import { quotaKey } from "#store/keys";
+import { type List, type Wanted } from "#store/lists";
+import { rowOf, valueOf } from "#store/rows";
+import type { Store } from "#store/store";
+import type { Item, Write } from "#store/table";
+
+/** Takes `count` claims of a class from a project's quota, in the grant's own transaction (I3). */
+export function takeQuota(project: string, resourceClass: string, count: number): Write {
+  return {
+    kind: "update",
+    key: quotaKey(project, resourceClass),
+    changes: [add("left", -count)],
+    if: ge("left", count),
+  };
+}
+
+/** Gives claims back, in the transaction that ends them. */
+export function returnQuota(project: string, resourceClass: string, count: number): Write {
+  return {
+    kind: "update",
+    key: quotaKey(project, resourceClass),
+    changes: [add("left", count)],
+    if: exists("left"),
+  };
+}
+
+/** The row a project starts with in a class it never used. */
+export async function openQuota(
+  store: Store,
+  quota: { readonly project: string; readonly resourceClass: string },
+  limit: number,
+): Promise<void> {
+  const { project, resourceClass } = quota;
+  await store.table.write([
+    {
+      kind: "put",
+      item: quotaItem({ project, resourceClass, limit, left: limit }),
+      if: absent("pk"),
+    },
+  ]);
+}
+
+function quotaItem({ project, resourceClass, limit, left }: Quota) {
+  return {
+    ...quotaKey(project, resourceClass),
+    type: "quota",
+    project,
+    resourceClass,
+    limit,
+    left,
+  };
+}
+
+/** The quota a row holds. */
+export function quotaOf(item: Item): Quota {
+  return {
+    ...valueOf<Pick<Quota, "project" | "resourceClass">>(item),
+    limit: Number(item["limit"]),
+    left: Number(item["left"]),
+  };
+}
+
+/** A project's quotas by resource class. */
+export async function listQuotas(
+  store: Store,
+  project: string,
+  wanted: Wanted,
+): Promise<List<Quota>> {
+  const page = await store.table.query({
+    pk: `QUOTA#${project}`,
+    consistent: true,
+    limit: wanted.limit ?? 50,
+    ...(wanted.after === undefined ? {} : { after: wanted.after }),
+  });
+  return { items: page.items.map(quotaOf), next: page.next };
+}
+
+/** Sets a limit; what is held stays held. TRY_AGAIN after 6 lost races with running claims. */
+export async function setQuota(
+  store: Store,
+  wanted: { readonly project: string; readonly resourceClass: string; readonly limit: number },
+): Promise<Quota> {
+  const { project, resourceClass, limit } = wanted;
+  for (let attempt = 0; attempt < 6; attempt += 1) {
+    const item = await store.table.get(quotaKey(project, resourceClass), { consistent: true });
+    const before = item === undefined ? undefined : quotaOf(item);
+    const after = withLimit(before ?? { project, resourceClass, limit: 0, left: 0 }, limit);
+    const unchanged =
+      before === undefined ? absent("pk") : all(eq("left", before.left), eq("limit", before.limit));
+    const result = await store.table.write([
+      { kind: "put", item: quotaItem(after), if: unchanged },
+    ]);
+    if (result.ok) return after;
+    await store.sleep(store.random() * 10 * 2 ** attempt);
+  }
+  throw new Fault("TRY_AGAIN", undefined, { retryAfterSeconds: 1 });
+}

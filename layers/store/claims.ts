@@ -15,6 +15,7 @@ export function claimRow(claim: Claim): Item & Key {
   return rowOf(claimKey(claim.id), "claim", claim, {
     state: claim.state,
     fence: claim.fence,
+    changedAt: claim.updatedAt,
     gsi1pk: `PROJECT#${claim.project}`,
     gsi1sk: byTime(claim),
     gsi2pk: `CLAIMS#${shardOf(claim.id, listShards)}`,
@@ -53,7 +54,7 @@ export function removeClaim(claim: Claim): readonly Write[] {
 
 function unchanged(claim: Claim) {
   const fence = claim.fence === undefined ? absent("fence") : eq("fence", claim.fence);
-  return all(eq("state", claim.state), fence);
+  return all(eq("state", claim.state), fence, eq("changedAt", claim.updatedAt));
 }
 
 /** One claim, consistently read. */

@@ -5,7 +5,7 @@ import { rank } from "#domain/matching";
 import { fits, pack } from "#domain/packing";
 import { deployablesOf } from "#store/deployables";
 import { type Choice, type GrantRequest, tryGrant } from "#store/grant";
-import { type LargePools, lookIntoPool } from "#store/pool";
+import { type LargePools, lookIntoPool, walkPool } from "#store/pool";
 import type { Store } from "#store/store";
 
 /** Conflicting transactions tolerated before the caller is asked to come again (design §4). */

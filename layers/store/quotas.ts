@@ -44,14 +44,8 @@ export async function openQuota(
 }
 
 function quotaItem({ project, resourceClass, limit, left }: Quota) {
-  return {
-    ...quotaKey(project, resourceClass),
-    type: "quota",
-    project,
-    resourceClass,
-    limit,
-    left,
-  };
+  const key = quotaKey(project, resourceClass);
+  return rowOf(key, "quota", { project, resourceClass }, { limit, left });
 }
 
 /** The quota a row holds. */

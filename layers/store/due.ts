@@ -1,0 +1,28 @@
+import { dueShards, dueUntil } from "#store/keys";
+import type { Store } from "#store/store";
+import type { Item } from "#store/table";
+
+/** Rows of one page of the work list. */
+const pageSize = 100;
+
+/**
+ * Every row with an obligation that is due, shard by shard, oldest first. The index may lag, so the
+ * one who acts on a row reads it again and finds out whether it is still owed.
+ */
+export async function* dueRows(store: Store): AsyncGenerator<Item> {
+  const until = dueUntil(store.now());
+  for (let shard = 0; shard < dueShards; shard += 1) {
+    let after: string | undefined;
+    do {
+      const page = await store.table.query({
+        index: "gsi3",
+        pk: `DUE#${shard}`,
+        sk: { to: until },
+        limit: pageSize,
+        ...(after === undefined ? {} : { after }),
+      });
+      yield* page.items;
+      after = page.next;
+    } while (after !== undefined);
+  }
+}

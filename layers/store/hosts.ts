@@ -1,0 +1,148 @@
+import { silentAfterMs } from "#domain/claim";
+import { Fault } from "#domain/faults";
+import type { Beat, Host } from "#domain/host";
+import { absent, all, eq, ge } from "#store/expression";
+import { beatKey, due, hostKey, hostNameKey, joinKey } from "#store/keys";
+import { type List, listShardsOf, type Wanted } from "#store/lists";
+import { expiry, isExpired, rowOf, valueOf, valueOrUndefined } from "#store/rows";
+import type { Store } from "#store/store";
+import type { Item, Key, Write } from "#store/table";
+
+function hostRow(host: Host): Item & Key {
+  const listed = host.state === "removed" ? {} : { gsi1pk: "HOSTS", gsi1sk: host.name };
+  return rowOf(hostKey(host.id), "host", host, { revision: host.revision, ...listed });
+}
+
+/** The heartbeat's row: its attributes stand alone because grants check them. */
+export function beatRow(beat: Beat): Item & Key {
+  const { host, state, epoch, seenAt, connection } = beat;
+  return {
+    ...beatKey(host),
+    type: "beat",
+    host,
+    state,
+    epoch,
+    seenAt,
+    connection,
+    ...(state === "offline" ? {} : due(seenAt + silentAfterMs, "beat", host)),
+  };
+}
+
+/** The heartbeat a row holds. */
+export function beatOf(item: Item): Beat {
+  const { host, state, epoch, seenAt, connection } = item as unknown as Beat;
+  return { host, state, epoch, seenAt, connection };
+}
+
+/** A new host under a name nobody has, with its heartbeat row. NAME_TAKEN. */
+export async function createHost(store: Store, host: Host, also: readonly Write[]): Promise<void> {
+  const beat: Beat = { host: host.id, state: "offline", epoch: 0, seenAt: 0 };
+  const result = await store.table.write([
+    { kind: "put", item: hostRow(host), if: absent("pk") },
+    {
+      kind: "put",
+      item: rowOf(hostNameKey(host.name), "pointer", { host: host.id }),
+      if: absent("pk"),
+    },
+    { kind: "put", item: beatRow(beat), if: absent("pk") },
+    ...also,
+  ]);
+  if (!result.ok) {
+    throw new Fault("NAME_TAKEN", `a host named ${host.name} exists`, { field: "name" });
+  }
+}
+
+/** One host, consistently read. UNKNOWN_HOST. */
+export async function readHost(store: Store, id: string): Promise<Host> {
+  const host = valueOrUndefined<Host>(await store.table.get(hostKey(id), { consistent: true }));
+  if (host === undefined) throw new Fault("UNKNOWN_HOST", `no host ${id}`, { field: "host" });
+  return host;
+}
+
+/** A host by id or by node name. UNKNOWN_HOST. */
+export async function findHost(store: Store, idOrName: string): Promise<Host> {
+  const [byId, byName] = await store.table.getMany([hostKey(idOrName), hostNameKey(idOrName)]);
+  const host = valueOrUndefined<Host>(byId);
+  if (host !== undefined) return host;
+  if (byName === undefined) {
+    throw new Fault("UNKNOWN_HOST", `no host ${idOrName}`, { field: "host" });
+  }
+  return await readHost(store, valueOf<{ readonly host: string }>(byName).host);
+}
+
+/** Changes a host by a pure function of its newest value. UNKNOWN_HOST; TRY_AGAIN. */
+export async function changeHost(
+  store: Store,
+  id: string,
+  change: (host: Host) => Host,
+): Promise<Host> {
+  for (let attempt = 0; attempt < 6; attempt += 1) {
+    const before = await readHost(store, id);
+    const after = change(before);
+    if (after === before) return before;
+    const next = { ...after, revision: before.revision + 1, updatedAt: store.now() };
+    const result = await store.table.write([replaceHost(before, next)]);
+    if (result.ok) return next;
+    await store.sleep(store.random() * 20 * 2 ** attempt);
+  }
+  throw new Fault("TRY_AGAIN", undefined, { retryAfterSeconds: 1 });
+}
+
+/** Replaces a host that nobody else changed since it was read. */
+export function replaceHost(before: Host, after: Host): Write {
+  return { kind: "put", item: hostRow(after), if: eq("revision", before.revision) };
+}
+
+/** Removes a host's name, so that another host may take it. */
+export function freeHostName(name: string): Write {
+  return { kind: "delete", key: hostNameKey(name) };
+}
+
+/** Hosts by name. */
+export async function listHosts(store: Store, wanted: Wanted): Promise<List<Host>> {
+  const entry = (item: Item) => valueOf<Host>(item);
+  return await listShardsOf(store, { index: "gsi1", prefix: "HOSTS", entry }, wanted);
+}
+
+/** The heartbeat of a host, consistently read. */
+export async function readBeat(store: Store, host: string): Promise<Beat> {
+  const item = await store.table.get(beatKey(host), { consistent: true });
+  if (item === undefined) throw new Fault("UNKNOWN_HOST", `no host ${host}`, { field: "host" });
+  return beatOf(item);
+}
+
+/** Replaces the heartbeat while nobody opened a newer session; false when someone did. */
+export async function replaceBeat(store: Store, before: Beat, after: Beat): Promise<boolean> {
+  const same = all(eq("epoch", before.epoch), ge("seenAt", 0), eq("state", before.state));
+  const result = await store.table.write([{ kind: "put", item: beatRow(after), if: same }]);
+  return result.ok;
+}
+
+/** Join tokens live for an hour (design §6). */
+export const joinTokenMs = 3_600_000;
+
+/** A one-time token: the table holds only its digest. */
+export function joinTokenRow(digest: string, host: string, now: number): Write {
+  const value = { host, usedAt: null };
+  const attributes = { used: false, expiresAt: expiry(now, joinTokenMs) };
+  return { kind: "put", item: rowOf(joinKey(digest), "join", value, attributes) };
+}
+
+/** The host a token was made for. JOIN_TOKEN_INVALID, JOIN_TOKEN_USED, JOIN_TOKEN_EXPIRED. */
+export async function hostOfToken(store: Store, digest: string): Promise<string> {
+  const item = await store.table.get(joinKey(digest), { consistent: true });
+  if (item === undefined) throw new Fault("JOIN_TOKEN_INVALID");
+  if (item["used"] === true) throw new Fault("JOIN_TOKEN_USED");
+  if (isExpired(item, store.now())) throw new Fault("JOIN_TOKEN_EXPIRED");
+  return valueOf<{ readonly host: string }>(item).host;
+}
+
+/** Uses a token up, in the transaction that stores the agent's key. */
+export function consumeToken(digest: string): Write {
+  return {
+    kind: "update",
+    key: joinKey(digest),
+    changes: [{ op: "set", path: "used", value: true }],
+    if: eq("used", false),
+  };
+}

@@ -1,0 +1,101 @@
+import type { Claim } from "#domain/claim";
+import type { Deployable } from "#domain/deployable";
+import { Fault } from "#domain/faults";
+import { abandon, release } from "#domain/transitions";
+import { readClaim, removeClaim, replaceClaim } from "#store/claims";
+import { readDeployable, replaceDeployable } from "#store/deployables";
+import { returnQuota } from "#store/quotas";
+import type { Store } from "#store/store";
+import type { Write } from "#store/table";
+
+/** What a release left: the deployable that is being cleaned, when the claim held a handle. */
+export interface Released {
+  readonly claim: Claim;
+  readonly deployable?: Deployable | undefined;
+}
+
+const mostTries = 8;
+
+/** The handle's fence proves that a claim still holds it: release touches only its own (I1). */
+function holds(deployable: Deployable | undefined, claim: Claim): boolean {
+  const handle = deployable?.handles[claim.handle ?? ""];
+  return handle?.holder?.claim === claim.id && handle.fence === claim.fence;
+}
+
+async function heldBy(store: Store, claim: Claim): Promise<Deployable | undefined> {
+  if (claim.host === undefined || claim.deployable === undefined) return undefined;
+  const deployable = await readDeployable(store, claim.host, claim.deployable);
+  return holds(deployable, claim) ? deployable : undefined;
+}
+
+/**
+ * Ends a claim in one transaction: row and pointer away, quota back once, handle off the claim with
+ * a higher fence, dirty until proven clean. UNKNOWN_CLAIM when it has ended; TRY_AGAIN.
+ */
+export async function releaseClaim(store: Store, id: string): Promise<Released> {
+  return await onClaim(store, id, (claim, deployable) => {
+    const after = deployable && release(deployable, claim.handle ?? "", store.now());
+    const writes: Write[] = [
+      ...removeClaim(claim),
+      returnQuota(claim.project, claim.resourceClass, 1),
+      ...(deployable && after ? [replaceDeployable(deployable, after)] : []),
+    ];
+    return { writes, answer: { claim, deployable: after } };
+  });
+}
+
+/**
+ * A bind that failed or missed its deadline, in one transaction: the claim says why and keeps its
+ * quota until it is deleted; the handle is taken back with a higher fence and the card proven anew.
+ * A claim that is no longer BindStarted stays as it is.
+ */
+export async function failBind(
+  store: Store,
+  id: string,
+  reason: { readonly code: string; readonly message: string },
+): Promise<Claim> {
+  return await onClaim(store, id, (claim, deployable) => {
+    if (claim.state !== "BindStarted") return { writes: [], answer: claim };
+    const after = deployable && abandon(deployable, claim.handle ?? "", store.now());
+    const failed = failedClaim(claim, reason, store.now());
+    return {
+      writes: [
+        replaceClaim(claim, failed),
+        ...(deployable && after ? [replaceDeployable(deployable, after)] : []),
+      ],
+      answer: failed,
+    };
+  });
+}
+
+/** A claim whose bind failed: it names no handle any more. */
+export function failedClaim(
+  claim: Claim,
+  reason: { readonly code: string; readonly message: string },
+  now: number,
+): Claim {
+  const { handle: _handle, fence: _fence, pciAddress: _address, ...rest } = claim;
+  return { ...rest, state: "BindFailed", reason, deadline: undefined, updatedAt: now };
+}
+
+/** Runs a change of a claim and its deployable until nobody else was faster. */
+export async function onClaim<Answer>(
+  store: Store,
+  id: string,
+  change: (
+    claim: Claim,
+    deployable: Deployable | undefined,
+  ) => { readonly writes: readonly Write[]; readonly answer: Answer },
+): Promise<Answer> {
+  for (let attempt = 0; attempt < mostTries; attempt += 1) {
+    const claim = await readClaim(store, id);
+    if (claim === undefined) {
+      throw new Fault("UNKNOWN_CLAIM", `no claim ${id}`, { field: "claim" });
+    }
+    const { writes, answer } = change(claim, await heldBy(store, claim));
+    const result = await store.table.write(writes);
+    if (result.ok) return answer;
+    await store.sleep(store.random() * 10 * 2 ** attempt);
+  }
+  throw new Fault("TRY_AGAIN", undefined, { retryAfterSeconds: 1 });
+}

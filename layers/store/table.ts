@@ -32,6 +32,11 @@ export const indexKeys = {
   gsi3: { pk: "gsi3pk", sk: "gsi3sk" },
 } as const satisfies Record<IndexName, Key>;
 
+/** The key attributes of an index, or of the table itself. */
+export function keyAttributes(index: IndexName | undefined): Key {
+  return index === undefined ? { pk: "pk", sk: "sk" } : indexKeys[index];
+}
+
 /** An attribute ("revision") or the way to one inside maps (["handles", "vf0", "fence"]). */
 export type Path = string | readonly string[];
 
@@ -40,20 +45,25 @@ export type Path = string | readonly string[];
  * absent or of another type is false (for "ne": true), as in DynamoDB.
  */
 export type Condition =
-  | { readonly op: "exists" | "absent"; readonly path: Path }
-  | {
-      readonly op: "eq" | "ne" | "lt" | "le" | "gt" | "ge";
-      readonly path: Path;
-      readonly value: Value;
-    }
+  | { readonly op: "exists"; readonly path: Path }
+  | { readonly op: "absent"; readonly path: Path }
   | { readonly op: "beginsWith"; readonly path: Path; readonly value: string }
-  | { readonly op: "all" | "any"; readonly of: readonly Condition[] }
-  | { readonly op: "not"; readonly of: Condition };
+  | { readonly op: "all"; readonly of: readonly Condition[] }
+  | { readonly op: "any"; readonly of: readonly Condition[] }
+  | { readonly op: "not"; readonly of: Condition }
+  | Comparison;
+
+/** A comparison with a value; "lt" to "ge" take strings and numbers only. */
+export interface Comparison {
+  readonly op: "eq" | "ne" | "lt" | "le" | "gt" | "ge";
+  readonly path: Path;
+  readonly value: Value;
+}
 
 /**
- * One change of an update. A path into a map needs that map to exist (else the write is refused
- * with INVALID_REQUEST, as DynamoDB does), so create the map first. `add` on an absent attribute
- * starts at 0. `set` to `undefined` cannot be expressed: use `remove`.
+ * One change of an update. A path into a map needs that map to exist (else the write is refused,
+ * as DynamoDB does), so create the map first. `add` on an absent attribute starts at 0. All
+ * changes of an update see the row as it was; their paths must not overlap.
  */
 export type Change =
   | { readonly op: "set" | "setIfAbsent"; readonly path: Path; readonly value: Value }
@@ -113,8 +123,9 @@ export type WriteResult =
 
 /**
  * The state table. Faults: TABLE_UNAVAILABLE (with retryAfterSeconds) when it did not answer or
- * throttled, INVALID_REQUEST for a bad page token or an update that does not fit the row, INTERNAL
- * for what only a defect can ask for (more than 100 writes, one row twice, an empty key).
+ * throttled; INVALID_REQUEST for a bad page token (field "after") or limit (field "limit");
+ * INTERNAL for what only a defect can ask for: more than 100 writes, one row twice, an empty or
+ * oversized key, a row over 400 KB, a change that does not fit the row.
  */
 export interface Table {
   /** One row; undefined when there is none. */

@@ -1,0 +1,158 @@
+import { createPublicKey } from "node:crypto";
+import { Fault } from "#domain/faults";
+import type { Beat } from "#domain/host";
+import { deployableId, deviceId } from "#protocol/uuid";
+import type { AgentMessage, CloudMessage, Inventory, Ping, Report } from "#protocol/wire/messages";
+import { receiptDigest, receiptVerifies } from "#protocol/wire/receipt";
+import { deployablesOf } from "#store/deployables";
+import { changeHost, readBeat, readHost, replaceBeat } from "#store/hosts";
+import { applyInventory, collectParts, type FoundCard } from "#store/inventories";
+import type { StoredReceipt } from "#store/receipts";
+import { recordReport } from "#store/reports";
+import { desiredOf, type Wishing } from "./desired.ts";
+import { openSession } from "./hello.ts";
+
+/** Who sends: the host proven by its token, its key, and the session its socket has opened. */
+export interface Session {
+  readonly host: string;
+  readonly publicKey: string;
+  readonly epoch: number;
+  readonly connection?: string;
+}
+
+/** What a message led to. */
+export interface Exchanged {
+  readonly replies: readonly CloudMessage[];
+  /** The session that a `hello` opened. */
+  readonly epoch?: number;
+  /** A socket that belongs to an older session now. */
+  readonly superseded?: string;
+}
+
+/**
+ * One message of an agent and what the cloud answers: the same for sockets and polls (design §6).
+ * Throws SUPERSEDED for a session that is not the newest, and the faults of each message.
+ */
+export async function exchange(
+  wishing: Wishing,
+  session: Session,
+  message: AgentMessage,
+): Promise<Exchanged> {
+  switch (message.type) {
+    case "hello":
+      return await greet(wishing, session, message);
+    case "inventory":
+      return await takeInventory(wishing, session, message);
+    case "report":
+      return await takeReport(wishing, session, message);
+    case "ping":
+      return await answerPing(wishing, session, message);
+    default:
+      return message satisfies never;
+  }
+}
+
+async function greet(
+  { store }: Wishing,
+  session: Session,
+  message: Extract<AgentMessage, { type: "hello" }>,
+): Promise<Exchanged> {
+  const { welcome, superseded } = await openSession(store, session, message);
+  return {
+    replies: [welcome],
+    epoch: welcome.epoch,
+    ...(superseded === undefined ? {} : { superseded }),
+  };
+}
+
+/** Only the newest session is heard. */
+async function heard({ store }: Wishing, session: Session, epoch: number): Promise<Beat> {
+  const beat = await readBeat(store, session.host);
+  const spoken = session.connection === undefined ? epoch : session.epoch;
+  if (beat.epoch !== epoch || beat.epoch !== spoken) {
+    throw new Fault("SUPERSEDED", `the newest session of this host is ${beat.epoch}`);
+  }
+  return beat;
+}
+
+async function takeInventory(
+  wishing: Wishing,
+  session: Session,
+  message: Inventory,
+): Promise<Exchanged> {
+  await heard(wishing, session, message.epoch);
+  const { store } = wishing;
+  const { id, part, of, devices, epoch } = message;
+  const whole = await collectParts(store, { host: session.host, id, part, of, devices });
+  if (whole === undefined) return { replies: [{ type: "ack", epoch, seq: 0 }] };
+  const host = await readHost(store, session.host);
+  const cards = whole.map((device) => cardOf(session.host, device as Inventory["devices"][number]));
+  await applyInventory(store, host, cards);
+  await changeHost(store, session.host, (known) => ({ ...known, inventoryHash: message.hash }));
+  return { replies: [{ type: "ack", epoch, seq: 0 }] };
+}
+
+/** Ids follow from the host and the card, never from what an agent says they are. */
+function cardOf(host: string, device: Inventory["devices"][number]): FoundCard {
+  const { cardId } = device;
+  return {
+    ...device,
+    id: deviceId(host, cardId),
+    deployables: device.deployables.map((one) => ({
+      ...one,
+      id: deployableId(host, cardId, one.region),
+    })),
+  };
+}
+
+async function takeReport(wishing: Wishing, session: Session, message: Report): Promise<Exchanged> {
+  await heard(wishing, session, message.epoch);
+  const receipt = message.receipt && provenReceipt(session, message);
+  await recordReport(wishing.store, {
+    host: session.host,
+    deployable: message.deployable,
+    report: message,
+    percent: message.percent,
+    receipt,
+  });
+  const { deployable, epoch, seq } = message;
+  return { replies: [{ type: "ack", deployable, epoch, seq }] };
+}
+
+function provenReceipt(session: Session, { receipt, deployable }: Report): StoredReceipt {
+  if (receipt === undefined || receipt.body.deployable !== deployable) {
+    throw new Fault("INVALID_MESSAGE", "a receipt speaks of its report's deployable", {
+      about: "report",
+      field: "receipt.body.deployable",
+    });
+  }
+  if (!receiptVerifies(receipt, createPublicKey(session.publicKey))) {
+    throw new Fault("SIGNATURE_INVALID", "the receipt is not signed by this host's key", {
+      about: "report",
+      field: "receipt.signature",
+    });
+  }
+  return { body: receipt.body, signature: receipt.signature, digest: receiptDigest(receipt.body) };
+}
+
+async function answerPing(wishing: Wishing, session: Session, message: Ping): Promise<Exchanged> {
+  const { store } = wishing;
+  const beat = await heard(wishing, session, message.epoch);
+  await replaceBeat(store, beat, { ...beat, ...revived(beat), seenAt: store.now() });
+  const deployables = await deployablesOf(store, session.host);
+  const stale = deployables.filter((one) => one.present && message.digest[one.id] !== one.revision);
+  const wishes = await Promise.all(stale.map(async (one) => await desiredOf(wishing, one)));
+  const pong: CloudMessage = {
+    type: "pong",
+    serverTime: store.now(),
+    stale: stale.map((one) => one.id),
+  };
+  return { replies: [pong, ...wishes] };
+}
+
+/** A session that was given up as silent must say hello again: its deployables were withdrawn. */
+function revived(beat: Beat): Partial<Beat> {
+  if (beat.state === "offline")
+    throw new Fault("SUPERSEDED", "this session was given up as silent");
+  return {};
+}

@@ -1,0 +1,20 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
+import { dynamoTable } from "#store/dynamo-table";
+import type { Store } from "#store/store";
+import type { Environment } from "../entry.ts";
+import { clientConfig } from "./client.ts";
+import { settingsFrom } from "./settings.ts";
+
+/** The state table of this installation, with the real clock and randomness. */
+export function storeFrom(environment: Environment): Store {
+  const client = new DynamoDBClient(clientConfig(environment, "DYNAMODB"));
+  return {
+    table: dynamoTable(client, settingsFrom(environment).table),
+    now: Date.now,
+    random: Math.random,
+    sleep: async (ms) => {
+      await sleep(ms);
+    },
+  };
+}

@@ -1,0 +1,166 @@
+import { type Deployable } from "#domain/deployable";
+import { enrol, type FoundDeployable, type FoundDevice } from "#domain/enrol";
+import type { Device, Host } from "#domain/host";
+import { mark } from "#domain/transitions";
+import { changeDeployable, deployableRow, deployablesOf, readDeployable } from "#store/deployables";
+import { absent } from "#store/expression";
+import { deviceKey, listShards, partKey, shardOf } from "#store/keys";
+import { type List, listShardsOf, type Wanted } from "#store/lists";
+import { expiry, rowOf, valueOf, valueOrUndefined } from "#store/rows";
+import type { Store } from "#store/store";
+import type { Item, Key } from "#store/table";
+
+/** A card of a complete inventory, with the id its rows get. */
+export interface FoundCard extends FoundDevice {
+  readonly id: string;
+  readonly pciVendor: string;
+  readonly pciDevice: string;
+  readonly deployables: readonly FoundDeployable[];
+}
+
+/** Parts wait this long for the others. */
+const partLifeMs = 600_000;
+
+/** Keeps one part and returns all parts of its inventory when they are complete. */
+export async function collectParts(
+  store: Store,
+  part: {
+    readonly host: string;
+    readonly id: string;
+    readonly part: number;
+    readonly of: number;
+    readonly devices: readonly object[];
+  },
+): Promise<readonly object[] | undefined> {
+  if (part.of === 1) return part.devices;
+  const item = rowOf(
+    partKey(part.host, part.id, part.part),
+    "part",
+    { devices: part.devices },
+    { expiresAt: expiry(store.now(), partLifeMs) },
+  );
+  await store.table.write([{ kind: "put", item }]);
+  const keys = Array.from({ length: part.of }, (_, index) => partKey(part.host, part.id, index));
+  const rows = await store.table.getMany(keys);
+  if (rows.some((row) => row === undefined)) return undefined;
+  return rows.flatMap((row) =>
+    row === undefined ? [] : valueOf<{ readonly devices: readonly object[] }>(row).devices,
+  );
+}
+
+/**
+ * Makes the table agree with a complete inventory: new rows, changed facts, tombstones for what is
+ * missing. Every row is its own conditional write, so one conflict never holds up the others;
+ * applying the same inventory again changes nothing.
+ */
+export async function applyInventory(
+  store: Store,
+  host: Host,
+  cards: readonly FoundCard[],
+): Promise<void> {
+  const online = host.state === "online";
+  const known = new Map((await deployablesOf(store, host.id)).map((one) => [one.id, one]));
+  for (const card of cards) {
+    await putDevice(store, deviceOf(host, card, store.now()));
+    for (const found of card.deployables) {
+      const finder = { host: host.id, hostName: host.name, device: card.id, online };
+      await enrolOne(store, found, { finder, device: card });
+    }
+  }
+  const seen = new Set(cards.flatMap((card) => card.deployables.map((one) => one.id)));
+  for (const [id, one] of known) {
+    if (!seen.has(id) && one.present) await vanish(store, one);
+  }
+  await vanishDevices(store, host.id, new Set(cards.map((card) => card.id)));
+}
+
+async function enrolOne(
+  store: Store,
+  found: FoundDeployable,
+  facts: Parameters<typeof enrol>[2],
+): Promise<void> {
+  const { host } = facts.finder;
+  const known = await readDeployable(store, host, found.id);
+  if (known === undefined) {
+    const fresh = enrol(undefined, found, facts, store.now());
+    const result = await store.table.write([
+      { kind: "put", item: deployableRow(fresh), if: absent("pk") },
+    ]);
+    if (result.ok) return;
+  }
+  await changeDeployable(store, { host, id: found.id }, (one) =>
+    enrol(one, found, facts, store.now()),
+  );
+}
+
+async function vanish(store: Store, gone: Deployable): Promise<void> {
+  await changeDeployable(store, gone, (one) => mark(one, { present: false }, store.now()));
+}
+
+function deviceRow(device: Device): Item & Key {
+  return rowOf(deviceKey(device.host, device.id), "device", device, {
+    gsi2pk: `DEVICES#${shardOf(device.id, listShards)}`,
+    gsi2sk: device.id,
+  });
+}
+
+async function putDevice(store: Store, device: Device): Promise<void> {
+  await store.table.write([{ kind: "put", item: deviceRow(device) }]);
+}
+
+async function vanishDevices(store: Store, host: string, seen: ReadonlySet<string>): Promise<void> {
+  const page = await store.table.query({ pk: `HOST#${host}`, sk: { beginsWith: "DEV#" } });
+  for (const item of page.items) {
+    const device = valueOf<Device>(item);
+    if (!seen.has(device.id) && device.present) {
+      await putDevice(store, { ...device, present: false, updatedAt: store.now() });
+    }
+  }
+}
+
+function deviceOf(host: Host, card: FoundCard, now: number): Device {
+  const { deployables, ...facts } = card;
+  return {
+    id: facts.id,
+    host: host.id,
+    hostName: host.name,
+    cardId: facts.cardId,
+    kind: facts.kind,
+    vendor: facts.vendor,
+    product: facts.product,
+    pciVendor: facts.pciVendor,
+    pciDevice: facts.pciDevice,
+    address: facts.address,
+    numaNode: facts.numaNode,
+    driver: facts.driver,
+    layout: facts.layout,
+    present: true,
+    deployables: deployables.map((one) => one.id),
+    updatedAt: now,
+  };
+}
+
+/** Cards by id. */
+export async function listDevices(
+  store: Store,
+  keep: (device: Device) => boolean,
+  wanted: Wanted,
+): Promise<List<Device>> {
+  const entry = (item: Item) => {
+    const device = valueOf<Device>(item);
+    return keep(device) ? device : undefined;
+  };
+  const shards = { index: "gsi2", prefix: "DEVICES#", shards: listShards, entry } as const;
+  return await listShardsOf(store, shards, wanted);
+}
+
+/** One card by id; undefined when there is none. */
+export async function findDevice(store: Store, id: string): Promise<Device | undefined> {
+  const page = await store.table.query({
+    index: "gsi2",
+    pk: `DEVICES#${shardOf(id, listShards)}`,
+    sk: { from: id, to: id },
+    limit: 1,
+  });
+  return valueOrUndefined<Device>(page.items[0]);
+}

@@ -79,6 +79,20 @@ test("options and environment variables go before the defaults", () => {
   expect(text.table.properties["DeletionProtectionEnabled"]).toBe(true);
 });
 
+test("deployed into an emulator, sockets are where the emulator answers", () => {
+  const { environment } = readService("serverless.yml", {
+    options: { stage: "local" },
+    environment: { GATEHOUSE_EMULATOR: "localhost:1234" },
+  });
+  expect(environment).toMatchObject({
+    GATEHOUSE_SIGNATURE_POLICY: "optional",
+    GATEHOUSE_SOCKET_URL: { "Fn::Sub": "ws://${WebsocketsApi}.execute-api.localhost:1234/local" },
+    GATEHOUSE_SOCKET_ENDPOINT: {
+      "Fn::Sub": "http://${WebsocketsApi}.execute-api.localhost:1234/local",
+    },
+  });
+});
+
 test("a trigger or a filter that is not served is an error, not silence", () => {
   const head = `service: x\nprovider: { stage: x }\n${table}\nfunctions: { a: { package: { artifact: http-a.zip }, events: `;
   expect(() => read(`${head}[{ sqs: { arn: x } }] } }`)).toThrow(/functions\.a\.events/);

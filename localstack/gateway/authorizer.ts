@@ -4,7 +4,7 @@ import type { Invoker } from "./invoke.ts";
 import type { AuthorizerModel, FunctionModel, ServiceModel } from "./service.ts";
 
 /** Either the authorizer's context for the function, or the gateway's refusal. */
-export type Verdict =
+type Verdict =
   | { readonly allowed: true; readonly context: Readonly<Record<string, unknown>> }
   | { readonly allowed: false; readonly reply: HttpReply };
 

@@ -9,7 +9,7 @@ import { SocketApi } from "./socket-api.ts";
 import type { ConnectionInfo } from "./socket-event.ts";
 
 /** Serves requests before routing; true when it has answered (or will). */
-export type Mount = (
+type Mount = (
   request: IncomingMessage,
   response: ServerResponse,
 ) => boolean | Promise<boolean>;
@@ -47,7 +47,7 @@ export interface Gateway {
 }
 
 /** Where agents connect offline; in AWS it is the stage's own URL. */
-export const socketPath = "/agent/v1/socket";
+const socketPath = "/agent/v1/socket";
 
 /** HTTP APIs refuse more than this for request line and headers together, bytes. */
 const largestHead = 10_240;

@@ -15,7 +15,7 @@ export interface Place {
 }
 
 /** Rejection of an invocation that outlived the function's own timeout, as Lambda words it. */
-export class FunctionTimeout extends Error {
+class FunctionTimeout extends Error {
   override readonly name = "FunctionTimeout";
 }
 

@@ -48,7 +48,7 @@ export interface FunctionModel {
 }
 
 /** A table's logical id and its CloudFormation properties (the shape CreateTable takes). */
-export interface TableModel {
+interface TableModel {
   readonly logicalId: string;
   readonly properties: Readonly<Record<string, unknown>>;
 }

@@ -20,7 +20,7 @@ export interface ConnectionFacts extends Omit<ConnectionInfo, "lastActiveAt"> {
 type EventType = "CONNECT" | "MESSAGE" | "DISCONNECT";
 
 /** Connection ids look like API Gateway's: 15 characters and a final `=`. */
-export function connectionId(): string {
+function connectionId(): string {
   return `${randomBytes(11).toString("base64url")}=`;
 }
 

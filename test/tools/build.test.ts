@@ -21,10 +21,10 @@ beforeAll(async () => {
   mkdirSync(join(root, "cli"));
   symlinkSync(join(process.cwd(), "node_modules"), join(root, "node_modules"));
   cpSync("functions/entry.ts", join(root, "functions/entry.ts"));
-  const hello = readFileSync("test/fixtures/functions/http/hello.ts", "utf8");
   writeFileSync(
     join(root, "functions/http/hello.ts"),
-    hello.replace("../../../../functions/", "../"),
+    `import { entry } from "../entry.ts";
+     export const handler = entry((environment) => async () => "hello " + environment["NAME"]);`,
   );
   writeFileSync(
     join(root, "functions/http/client.ts"),

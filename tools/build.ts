@@ -1,11 +1,12 @@
 import { existsSync } from "node:fs";
-import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { build, type Metafile } from "esbuild";
 import { ZipFile } from "yazl";
+import { readService } from "../localstack/gateway/service.ts";
 
 /** One bundle to make. `zip` packs it for Lambda as `index.js`. */
-export interface Target {
+interface Target {
   readonly name: string;
   readonly entry: string;
   readonly outfile: string;
@@ -23,32 +24,25 @@ export interface Bundle {
 /** Most a function may carry of its own and of small libraries, bytes (design.md §12). */
 const largestOwn = 300 * 1024;
 
-const areas = ["http", "socket", "events"] as const;
-
-async function entriesOf(root: string, area: string): Promise<string[]> {
-  const folder = join(root, "functions", area);
-  if (!existsSync(folder)) return [];
-  const files = await readdir(folder);
-  return files.filter((file) => file.endsWith(".ts") && !file.endsWith(".d.ts")).sort();
+function functionTarget(root: string, handler: string): Target {
+  const source = handler.replace(/\.handler$/, "");
+  const name = source.replace(/^functions\//, "").replace("/", "-");
+  return {
+    name,
+    entry: join(root, `${source}.ts`),
+    outfile: join(root, ".build/functions", name, "index.js"),
+    zip: join(root, ".build/functions", `${name}.zip`),
+  };
 }
 
-/** Everything there is to bundle under `root`: each function, the agent and the CLI if present. */
-export async function targetsOf(root: string): Promise<Target[]> {
-  const functions = await Promise.all(
-    areas.map(async (area) =>
-      (await entriesOf(root, area)).map((file): Target => {
-        const name = `${area}-${basename(file, ".ts")}`;
-        const outfile = join(root, ".build/functions", name, "index.js");
-        const zip = join(root, ".build/functions", `${name}.zip`);
-        return { name, entry: join(root, "functions", area, file), outfile, zip };
-      }),
-    ),
-  );
+/** Everything to bundle under `root`: the functions of serverless.yml, agent and CLI if present. */
+function targetsOf(root: string): Target[] {
+  const { functions } = readService(join(root, "serverless.yml"));
   const programs = ["agent", "cli"].flatMap((name): Target[] => {
     const entry = join(root, name, "main.ts");
     return existsSync(entry) ? [{ name, entry, outfile: join(root, ".build", `${name}.cjs`) }] : [];
   });
-  return [...functions.flat(), ...programs];
+  return [...functions.map(({ handler }) => functionTarget(root, handler)), ...programs];
 }
 
 /** A zip with one file whose bytes depend on nothing but its contents. */
@@ -77,7 +71,7 @@ function sizesOf(metafile: Metafile): { own: number; sdk: number } {
 }
 
 /** Bundles one target as CommonJS (a third of the import time of ESM, serverless.md §7). */
-export async function bundle(target: Target, root: string): Promise<Bundle> {
+async function bundle(target: Target, root: string): Promise<Bundle> {
   const result = await build({
     absWorkingDir: root,
     entryPoints: [target.entry],
@@ -120,7 +114,7 @@ export function reportOf({ name, own, sdk, zip }: Bundle): string {
 /** Builds everything under `root` into `.build/`, from scratch. Rejects on a compile error. */
 export async function buildAll(root: string): Promise<Bundle[]> {
   await rm(join(root, ".build/functions"), { recursive: true, force: true });
-  return Promise.all((await targetsOf(root)).map((target) => bundle(target, root)));
+  return Promise.all(targetsOf(root).map((target) => bundle(target, root)));
 }
 
 async function main(): Promise<void> {

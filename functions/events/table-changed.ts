@@ -1,0 +1,99 @@
+import type { AttributeValue } from "@aws-sdk/client-dynamodb";
+import { unmarshall } from "@aws-sdk/util-dynamodb";
+import type { DynamoDBBatchResponse, DynamoDBRecord, DynamoDBStreamEvent } from "aws-lambda";
+import type { Deployable } from "#domain/deployable";
+import { sameContent } from "#domain/same";
+import { readDeployable } from "#store/deployables";
+import { recordEvents } from "#store/events";
+import { readBeat } from "#store/hosts";
+import { unmarshalItem, type WireValue } from "#store/marshal";
+import { valueOf } from "#store/rows";
+import type { Item } from "#store/table";
+import { type Create, entry } from "../entry.ts";
+import { desiredOf, type Wishing, wishOf } from "../exchange/desired.ts";
+import { bucketFrom } from "../parts/bucket.ts";
+import { type Push, pushFrom } from "../parts/push.ts";
+import { storeFrom } from "../parts/store.ts";
+
+export interface Dispatching extends Wishing {
+  readonly push: Push;
+}
+
+/** One change of a row: what it was and what it is. */
+export interface Change {
+  readonly id: string;
+  readonly at: number;
+  readonly before: Item | undefined;
+  readonly after: Item | undefined;
+}
+
+/** Reads a stream record. */
+export function changeOf(record: DynamoDBRecord): Change {
+  const { OldImage, NewImage, ApproximateCreationDateTime: seconds } = record.dynamodb ?? {};
+  const item = (image: typeof OldImage) =>
+    image === undefined ? undefined : unmarshalItem(image as Record<string, WireValue>);
+  return {
+    id: record.eventID ?? "",
+    at: (seconds ?? 0) * 1000,
+    before: item(OldImage),
+    after: item(NewImage),
+  };
+}
+
+/** The deployable whose wish changed, if this is such a change. */
+export function changedWish({ before, after }: Change): Deployable | undefined {
+  if (after?.["type"] !== "deployable") return undefined;
+  const now = valueOf<Deployable>(after);
+  if (before === undefined) return now;
+  return sameContent(wishOf(valueOf<Deployable>(before)), wishOf(now)) ? undefined : now;
+}
+
+/**
+ * Pushes the newest wish of a deployable to its agent's socket. A host without a socket gets it with
+ * its next ping or poll, so a push that fails is no failure.
+ */
+export async function dispatch(
+  dispatching: Dispatching,
+  where: { readonly host: string; readonly id: string },
+): Promise<boolean> {
+  const { store, push } = dispatching;
+  const [beat, deployable] = await Promise.all([
+    readBeat(store, where.host),
+    readDeployable(store, where.host, where.id),
+  ]);
+  if (beat.connection === undefined || beat.state === "offline" || deployable === undefined) {
+    return false;
+  }
+  return await push.send(beat.connection, await desiredOf(dispatching, deployable));
+}
+
+async function apply(dispatching: Dispatching, record: DynamoDBRecord): Promise<void> {
+  const change = changeOf(record);
+  const wish = changedWish(change);
+  if (wish !== undefined) await dispatch(dispatching, wish);
+  await recordEvents(dispatching.store, change);
+}
+
+/** The table's stream: dispatch and audit. A record that fails is tried again by itself. */
+export const create: Create = (environment) => {
+  const dispatching: Dispatching = {
+    store: storeFrom(environment),
+    bucket: bucketFrom(environment),
+    push: pushFrom(environment),
+  };
+  return async (event): Promise<DynamoDBBatchResponse> => {
+    for (const record of (event as DynamoDBStreamEvent).Records) {
+      try {
+        await apply(dispatching, record);
+      } catch (error) {
+        console.error(error);
+        // Later records of the batch are delivered again after this one: order per row is kept.
+        const itemIdentifier = record.dynamodb?.SequenceNumber ?? "";
+        return { batchItemFailures: [{ itemIdentifier }] };
+      }
+    }
+    return { batchItemFailures: [] };
+  };
+};
+
+export const handler = entry(create);

@@ -1,0 +1,132 @@
+import type { Claim } from "./claim.ts";
+import { type Deployable, heldHandles, stateOf } from "./deployable.ts";
+import type { Host } from "./host.ts";
+import type { Image, SigningKey } from "./image.ts";
+
+/** One line of the audit, derived from a change of a row. */
+export interface AuditEvent {
+  readonly kind: string;
+  readonly text: string;
+  readonly project?: string | undefined;
+  readonly host?: string | undefined;
+  readonly deployable?: string | undefined;
+  readonly claim?: string | undefined;
+  readonly image?: string | undefined;
+}
+
+/** What became of a claim. */
+export function claimEvents(
+  before: Claim | undefined,
+  after: Claim | undefined,
+): readonly AuditEvent[] {
+  const claim = after ?? before;
+  if (claim === undefined) return [];
+  const about = {
+    project: claim.project,
+    claim: claim.id,
+    host: claim.host,
+    deployable: claim.deployable,
+    image: claim.image,
+  };
+  if (after === undefined)
+    return [{ ...about, kind: "claim.released", text: `released by its owner or its lease` }];
+  if (before === undefined) {
+    const where = claim.pciAddress === undefined ? "" : ` at ${claim.pciAddress}`;
+    const text = `granted ${claim.resourceClass}${where}, fence ${claim.fence ?? 0}`;
+    return [{ ...about, kind: "claim.granted", text }];
+  }
+  if (before.state !== after.state) {
+    const why = after.reason === undefined ? "" : `: ${after.reason.code} ${after.reason.message}`;
+    return [{ ...about, kind: "claim.state", text: `${before.state} → ${after.state}${why}` }];
+  }
+  return before.leaseUntil === after.leaseUntil
+    ? []
+    : [{ ...about, kind: "claim.renewed", text: "lease renewed" }];
+}
+
+/** What became of a deployable: state, generations, handles. Claims tell their own story. */
+export function deployableEvents(
+  before: Deployable | undefined,
+  after: Deployable | undefined,
+): readonly AuditEvent[] {
+  if (after === undefined) return [];
+  const about = { host: after.host, deployable: after.id };
+  if (before === undefined) {
+    const text = `${after.vendor} ${after.product} ${after.region} found at ${after.address}`;
+    return [{ ...about, kind: "deployable.found", text }];
+  }
+  return [...stateEvents(before, after), ...handleEvents(before, after)].map((event) => ({
+    ...about,
+    ...event,
+  }));
+}
+
+function stateEvents(before: Deployable, after: Deployable): readonly AuditEvent[] {
+  const [was, is] = [stateOf(before), stateOf(after)];
+  if (was.state === is.state && was.reason === is.reason) return [];
+  const why = is.reason === undefined ? "" : ` (${is.reason})`;
+  const text = `${was.state} → ${is.state}${why}, image generation ${after.imageGeneration}`;
+  return [{ kind: "deployable.state", text, image: after.wish.image?.id }];
+}
+
+function handleEvents(before: Deployable, after: Deployable): readonly AuditEvent[] {
+  return Object.entries(after.handles).flatMap(([name, handle]) => {
+    const was = before.handles[name]?.state;
+    if (was === undefined || was === handle.state) return [];
+    const claim = handle.holder?.claim ?? before.handles[name]?.holder?.claim;
+    const text = `${name} at ${handle.address}: ${was} → ${handle.state}, fence ${handle.fence}`;
+    return [{ kind: "handle.state", text, claim, project: projectOf(after, name) }];
+  });
+}
+
+function projectOf(deployable: Deployable, name: string): string | undefined {
+  return heldHandles(deployable).find(([one]) => one === name)?.[1].holder?.project;
+}
+
+/** What became of an image. */
+export function imageEvents(
+  before: Image | undefined,
+  after: Image | undefined,
+): readonly AuditEvent[] {
+  if (after === undefined || before?.state === after.state) return [];
+  const why = after.reason === undefined ? "" : `: ${after.reason.code} ${after.reason.message}`;
+  const about = { project: after.project, image: after.id };
+  const text = `${before?.state ?? "new"} → ${after.state}${why}`;
+  return [{ ...about, kind: "image.state", text }];
+}
+
+/** What became of a host. */
+export function hostEvents(
+  before: Host | undefined,
+  after: Host | undefined,
+): readonly AuditEvent[] {
+  if (after === undefined) return [];
+  const about = { host: after.id };
+  if (before === undefined) return [{ ...about, kind: "host.created", text: `host ${after.name}` }];
+  const events: AuditEvent[] = [];
+  if (before.state !== after.state) {
+    events.push({ ...about, kind: "host.state", text: `${before.state} → ${after.state}` });
+  }
+  if (before.publicKey !== after.publicKey) {
+    events.push({ ...about, kind: "host.joined", text: "a new agent key was registered" });
+  }
+  if (!before.revoked && after.revoked) {
+    events.push({ ...about, kind: "host.revoked", text: after.alarm ?? "revoked by an operator" });
+  }
+  if (before.bootId !== undefined && before.bootId !== after.bootId) {
+    events.push({ ...about, kind: "host.rebooted", text: `boot ${after.bootId ?? "unknown"}` });
+  }
+  return events;
+}
+
+/** What became of a signing key. */
+export function keyEvents(
+  before: SigningKey | undefined,
+  after: SigningKey | undefined,
+): readonly AuditEvent[] {
+  if (after === undefined) return [];
+  if (before === undefined) return [{ kind: "key.added", text: `${after.name} ${after.id}` }];
+  return before.revokedAt === undefined && after.revokedAt !== undefined
+    ? [{ kind: "key.revoked", text: `${after.name} ${after.id}` }]
+    : [];
+}

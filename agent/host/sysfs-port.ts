@@ -3,13 +3,21 @@ export interface KernelError extends Error {
   readonly code: string;
 }
 
+/** True for an error with an errno name, optionally one of `codes`. */
+export function isKernelError(error: unknown, ...codes: readonly string[]): error is KernelError {
+  if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string") {
+    return false;
+  }
+  return codes.length === 0 || codes.includes(error.code);
+}
+
 /**
  * Everything Gatehouse does to a kernel goes through this port: the real one reads and writes files
  * below `root`, the simulated one is an in-memory kernel with the same errno behaviour (host.md §5.4).
  * Paths are absolute (`/sys/bus/pci/devices/0000:3b:00.0/vendor`). Failures reject with KernelError.
  */
 export interface SysfsPort {
-  /** Whole content, trailing newline removed. */
+  /** Whole content, trailing newline removed. May wait for a device lock (host.md §1.1). */
   read(path: string): Promise<string>;
   /** Names in a directory, sorted. */
   list(path: string): Promise<readonly string[]>;
@@ -21,7 +29,7 @@ export interface SysfsPort {
    * it ends with ETIMEDOUT after `deadlineMs`; the write may still happen later (host.md §3.1).
    */
   write(path: string, value: string, deadlineMs: number): Promise<void>;
-  /** Holders of a device node, by /proc scan (host.md §3.3). */
+  /** Holders of a device node, by /proc scan (host.md §3.3); none when there is no such node. */
   holders(deviceNode: string): Promise<readonly Holder[]>;
 }
 

@@ -22,6 +22,11 @@ export interface Place {
 export interface Observation {
   readonly loaded: Loaded;
   readonly health: Health;
+  /**
+   * True while the card cannot be asked because a pass-through driver has the handle: `loaded` is
+   * only what `place` said, and what was proven by the last read back of this boot holds instead.
+   */
+  readonly opaque?: true;
 }
 
 /** An image whose digest, signature and header were checked in these very bytes (host.md §6.2). */
@@ -54,7 +59,10 @@ export interface Driver {
   discover(): Promise<Discovery>;
   /** What is loaded and how the card feels; CARD_GONE when it vanished. */
   observe(place: Place): Promise<Observation>;
-  /** Loads an image and returns when the hardware said yes; the caller reads back. */
+  /**
+   * Loads an image and returns when the hardware said yes; the caller reads back. May never return:
+   * the caller has the deadline. Addresses and IOMMU groups of the card may be others afterwards.
+   */
   program(place: Place, image: VerifiedImage, work: Work): Promise<void>;
   /** Makes the whole deployable clean by `method`; the caller reads back. */
   scrub(place: Place, method: ScrubMethod, work: Work): Promise<void>;

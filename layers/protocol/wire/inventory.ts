@@ -23,6 +23,8 @@ export const inventoryDeployable = z.looseObject({
   /** Who may hold handles of one deployable at the same time. */
   sharing: z.enum(["none", "project", "any"]),
   loaded,
+  /** A pass-through driver has the handle and the card cannot be asked: `loaded` says nothing. */
+  opaque: z.optional(z.literal(true)),
   health,
   handles: z.array(inventoryHandle).check(z.minLength(1), z.maxLength(64)),
 });

@@ -1,0 +1,131 @@
+import { Fault } from "#domain/faults";
+import type {
+  InventoryDeployable,
+  InventoryDevice,
+  InventoryHandle,
+} from "#protocol/wire/inventory";
+import type { Health, Loaded } from "#protocol/wire/shapes";
+import type { Sleep } from "../host/deadline.ts";
+import { groupOf, numaNodeOf, type PciFunction, pciPath, readIfThere } from "../host/pci.ts";
+import type { Bitstream, Progress, PrPort } from "../host/pr-port.ts";
+import type { SysfsPort } from "../host/sysfs-port.ts";
+import { groupViability } from "../host/vfio-groups.ts";
+import type { Place } from "./driver.ts";
+import type { KnownCard } from "./pci-ids.ts";
+
+/** What every family of cards works with. */
+export interface CardContext {
+  /** The driver's name in inventories. */
+  readonly name: string;
+  readonly hostId: string;
+  readonly port: SysfsPort;
+  readonly pr: PrPort;
+  readonly sleep: Sleep;
+  /** Bounds each write that may block in the kernel, ms. */
+  readonly writeDeadlineMs: number;
+  /** What a card with the blank image answers; told to the outside as "nothing loaded". */
+  readonly blankFunction: string;
+}
+
+/** A card that was found, before it is looked into. */
+export interface FoundCard {
+  readonly cardId: string;
+  readonly pci: PciFunction;
+  readonly known: KnownCard;
+}
+
+/** How cards of one kind are read and programmed. Kernel errors may come out of every method. */
+export interface CardFamily {
+  describe(context: CardContext, card: FoundCard): Promise<InventoryDevice>;
+  /** What is loaded; undefined while the card cannot be asked. */
+  loaded(context: CardContext, place: Place): Promise<Loaded | undefined>;
+  health(context: CardContext, place: Place): Promise<Health>;
+  /** The shell that images must be made for, as the card says now. */
+  interfaceId(context: CardContext, place: Place): Promise<string | undefined>;
+  /** IN_USE when a process on the host uses what is to be programmed. */
+  requireIdle(context: CardContext, place: Place): Promise<void>;
+  /** Brings a card that failed before into order. CARD_DEGRADED when that would hurt others. */
+  repair(context: CardContext, place: Place): Promise<void>;
+  send(context: CardContext, place: Place, image: Bitstream, progress: Progress): Promise<void>;
+  /** What the card says about a program that ended with EIO. */
+  complaint(context: CardContext, place: Place): Promise<string>;
+}
+
+/** Nothing loaded, or what the id says. */
+export function loadedOf(context: CardContext, functionId: string | undefined): Loaded {
+  return { functionId: functionId === context.blankFunction ? null : (functionId ?? null) };
+}
+
+/** Asks the management side where it can tell; undefined elsewhere. */
+export async function identified(
+  context: CardContext,
+  cardId: string,
+  region: string,
+): Promise<Loaded | undefined> {
+  const functionId = await context.pr.identify?.(cardId, region);
+  return functionId === undefined ? undefined : loadedOf(context, functionId);
+}
+
+/** PCIe errors count for every card; without the counter nobody watches it. */
+export async function pcieHealth(port: SysfsPort, address: string): Promise<Health> {
+  const counters = await readIfThere(port, `${pciPath(address)}/aer_dev_fatal`);
+  if (counters === undefined) return { state: "unmonitored" };
+  const total = /^TOTAL_ERR_FATAL (\d+)$/m.exec(counters)?.[1] ?? "0";
+  if (Number(total) === 0) return { state: "ok" };
+  return { state: "degraded", reason: `${total} fatal PCIe errors` };
+}
+
+/** A handle, with the reason why it cannot go to a guest (host.md §3.3). */
+export async function handleAt(
+  port: SysfsPort,
+  handle: Pick<InventoryHandle, "name" | "type" | "address">,
+): Promise<InventoryHandle> {
+  const { name, type, address } = handle;
+  const iommuGroup = await groupOf(port, address);
+  if (iommuGroup === undefined) {
+    return { name, type, address, attachable: false, reason: "NO_IOMMU" };
+  }
+  const { viable } = await groupViability(port, address);
+  const base = { name, type, address, iommuGroup, attachable: viable };
+  return viable ? base : { ...base, reason: "GROUP_NOT_VIABLE" };
+}
+
+/** The parts of a device that do not depend on the family. */
+export async function deviceOf(
+  { name, port }: CardContext,
+  { cardId, pci, known }: FoundCard,
+  shape: {
+    readonly layout: InventoryDevice["layout"];
+    readonly deployables: InventoryDeployable[];
+  },
+): Promise<InventoryDevice> {
+  const numaNode = await numaNodeOf(port, pci.address);
+  return {
+    cardId,
+    kind: "FPGA",
+    vendor: known.vendor,
+    product: known.product,
+    pciVendor: pci.vendor,
+    pciDevice: pci.device,
+    address: pci.address,
+    ...(numaNode !== undefined && { numaNode }),
+    driver: name,
+    ...shape,
+  };
+}
+
+/** `loaded` and, when the card cannot be asked, that it cannot. */
+export function loadedPart(loaded: Loaded | undefined): {
+  readonly loaded: Loaded;
+  readonly opaque?: true;
+} {
+  return loaded ? { loaded } : { loaded: { functionId: null }, opaque: true };
+}
+
+/** CARD_DEGRADED with a reason. */
+export function degraded(place: Place, reason: string): Fault {
+  return new Fault("CARD_DEGRADED", reason, {
+    card: place.device.cardId,
+    region: place.deployable.region,
+  });
+}

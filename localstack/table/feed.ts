@@ -80,12 +80,18 @@ async function run(
   const { source, onError, reached } = parties;
   let { position } = from;
   while (!signal.aborted) {
-    const batch = await source.read(position, from.batchSize).catch(onError);
-    if (batch !== undefined && (await handOver(parties, batch.records, signal))) {
-      position = batch.position;
-      reached(from.name, position);
+    let wait = source.pauseMs.idle;
+    try {
+      const batch = await source.read(position, from.batchSize);
+      if (batch !== undefined && (await handOver(parties, batch.records, signal))) {
+        position = batch.position;
+        reached(from.name, position);
+        wait = source.pauseMs.busy;
+      }
+    } catch (error) {
+      onError(error);
     }
-    await pause(batch === undefined ? source.pauseMs.idle : source.pauseMs.busy, signal);
+    await pause(wait, signal);
   }
 }
 
@@ -99,13 +105,11 @@ async function handOver(
   let wait = againMs.first;
   while (left.length > 0 && !signal.aborted) {
     const before = left.length;
-    left = await listener(left).then(
-      (answer) => refused(left, answer),
-      (error: unknown) => {
-        onError(error);
-        return left;
-      },
-    );
+    try {
+      left = refused(left, await listener(left));
+    } catch (error) {
+      onError(error);
+    }
     if (left.length > 0) await pause(wait, signal);
     wait = left.length < before ? againMs.first : Math.min(wait * 2, againMs.longest);
   }

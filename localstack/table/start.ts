@@ -56,7 +56,7 @@ export async function startTable(options: TableOptions = {}): Promise<OfflineTab
     () => positions.close(),
   ];
   const stop = async () => {
-    for (const cleanUp of cleanUps.toReversed()) await cleanUp();
+    for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp();
   };
   try {
     const file = join(folder, "table.db");

@@ -392,7 +392,8 @@ export function tableConformance(
         await table.write(keys.map((key) => ({ kind: "put", item: item(key) })));
         for (const reverse of [false, true]) {
           const found = await pages({ index: "gsi3", pk: list, limit: 4, reverse });
-          expect(found.map((row) => row["pk"]).sort()).toEqual(keys.map((key) => key.pk).sort());
+          expect(found).toHaveLength(keys.length);
+          expect(new Set(found.map((row) => row["pk"]))).toEqual(new Set(keys.map(({ pk }) => pk)));
         }
       });
 

@@ -1,0 +1,43 @@
+import type { StepKind, StepOf } from "../step.ts";
+import type { StepContext } from "./context.ts";
+import { bindHandle, cleanHandle, plugHandle, unplugHandle } from "./handles.ts";
+import { fetchImage, verifyImage } from "./image.ts";
+import { programImage, scrubDeployable } from "./operate.ts";
+import { readBack } from "./read-back.ts";
+
+/** A step without an executor does not compile. */
+type Executors = {
+  readonly [Kind in StepKind]: (step: StepOf<Kind>, context: StepContext) => Promise<void>;
+};
+
+const executors: Executors = {
+  fetch: fetchImage,
+  verify: verifyImage,
+  unplug: unplugHandle,
+  program: programImage,
+  "read-back": readBack,
+  bind: bindHandle,
+  plug: plugHandle,
+  scrub: scrubDeployable,
+  "clean-handle": cleanHandle,
+  settle,
+};
+
+/** Runs one step. Throws Fault, or Superseded when a newer wish came before the touch. */
+export function execute<Kind extends StepKind>(
+  step: StepOf<Kind>,
+  context: StepContext,
+): Promise<void> {
+  const executor: (step: StepOf<Kind>, context: StepContext) => Promise<void> =
+    executors[step.kind];
+  return executor(step, context);
+}
+
+async function settle({ generation }: StepOf<"settle">, { site }: StepContext): Promise<void> {
+  await site.changeMarks((marks) => {
+    if (marks.work?.generation !== generation) return marks;
+    const { error: _, ...work } = marks.work;
+    return { ...marks, work: { ...work, outcome: "ready" } };
+  });
+  site.verified = undefined;
+}

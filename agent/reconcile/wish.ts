@@ -1,0 +1,44 @@
+import type { Desired, DesiredHandle } from "#protocol/wire/messages";
+import type { HandleRecord } from "../memory/journal.ts";
+import type { Memory, Wish } from "./step.ts";
+
+type Local = NonNullable<HandleRecord["local"]>;
+
+/**
+ * The cloud's wish with the plugs and unplugs done by permit laid over it. A local one holds while
+ * claim and fence stay the same and the cloud does not change its own mind about that handle.
+ */
+export function effectiveWish(
+  cloud: Desired | undefined,
+  { marks, journal }: Pick<Memory, "marks" | "journal">,
+): Wish | undefined {
+  const laid = Object.entries(journal.handles).flatMap(([name, { local }]) =>
+    local !== undefined && isInForce(local, marks.fences[name] ?? 0, cloud?.handles[name])
+      ? [[name, handleWish(local)] as const]
+      : [],
+  );
+  if (laid.length === 0) return cloud;
+  const handles = Object.fromEntries(laid);
+  if (cloud !== undefined) return { ...cloud, handles: { ...cloud.handles, ...handles } };
+  return {
+    revision: 0,
+    imageGeneration: marks.imageGeneration,
+    handles,
+    handlesOnly: true,
+  };
+}
+
+function isInForce(local: Local, fence: number, wished: DesiredHandle | undefined): boolean {
+  if (local.fence < fence) return false;
+  if (wished === undefined) return true;
+  return wished.claim?.id === local.claim && wished.plugged === local.over;
+}
+
+function handleWish(local: Local): DesiredHandle {
+  return {
+    fence: local.fence,
+    claim: { id: local.claim, project: local.project },
+    plugged: local.plugged,
+    ...(local.target === undefined ? {} : { target: local.target }),
+  };
+}

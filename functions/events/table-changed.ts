@@ -1,12 +1,10 @@
-import type { AttributeValue } from "@aws-sdk/client-dynamodb";
-import { unmarshall } from "@aws-sdk/util-dynamodb";
 import type { DynamoDBBatchResponse, DynamoDBRecord, DynamoDBStreamEvent } from "aws-lambda";
 import type { Deployable } from "#domain/deployable";
 import { sameContent } from "#domain/same";
 import { readDeployable } from "#store/deployables";
 import { recordEvents } from "#store/events";
 import { readBeat } from "#store/hosts";
-import { unmarshalItem, type WireValue } from "#store/marshal";
+import { unmarshalItem } from "#store/marshal";
 import { valueOf } from "#store/rows";
 import type { Item } from "#store/table";
 import { type Create, entry } from "../entry.ts";
@@ -30,8 +28,7 @@ export interface Change {
 /** Reads a stream record. */
 export function changeOf(record: DynamoDBRecord): Change {
   const { OldImage, NewImage, ApproximateCreationDateTime: seconds } = record.dynamodb ?? {};
-  const item = (image: typeof OldImage) =>
-    image === undefined ? undefined : unmarshalItem(image as Record<string, WireValue>);
+  const item = (image: typeof OldImage) => (image === undefined ? undefined : unmarshalItem(image));
   return {
     id: record.eventID ?? "",
     at: (seconds ?? 0) * 1000,

@@ -1,4 +1,4 @@
-import { createHash, createPublicKey, generateKeyPairSync } from "node:crypto";
+import { createHash, createPublicKey } from "node:crypto";
 import { Fault, isFault } from "#domain/faults";
 import { hostLifecycle, next } from "#domain/lifecycle";
 import { hostRoutes } from "#protocol/http/host-routes";
@@ -6,12 +6,11 @@ import type { JoinRequest } from "#protocol/join";
 import { decodeAgentMessage, encodeMessage, wireErrorOf } from "#protocol/wire/codec";
 import type { CloudMessage } from "#protocol/wire/messages";
 import { consumeToken, hostOfToken, readHost, replaceHost } from "#store/hosts";
-import { secret } from "#store/named";
-import type { Store } from "#store/store";
 import { type Create, entry } from "../entry.ts";
 import type { Wishing } from "../exchange/desired.ts";
 import { exchange } from "../exchange/exchange.ts";
 import { bucketFrom } from "../parts/bucket.ts";
+import { permitKey } from "../parts/permit-key.ts";
 import { type Settings, settingsFrom } from "../parts/settings.ts";
 import { storeFrom } from "../parts/store.ts";
 import { authenticate } from "../socket/connect.ts";
@@ -24,13 +23,6 @@ interface Agents extends Wishing {
 
 /** Seconds between polls of an agent whose network lets no socket through. */
 const pollSeconds = 10;
-
-/** The service's permit key pair as PKCS 8 PEM; made once, kept in the table. */
-export async function permitKey(store: Store): Promise<string> {
-  return await secret(store, "permit", () =>
-    generateKeyPairSync("ed25519").privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
-  );
-}
 
 async function join({ store, settings }: Agents, call: Call<JoinRequest>): Promise<Answer> {
   const { token, publicKey, machine, nodeName } = call.body;

@@ -2,6 +2,7 @@ import { type Deployable, heldHandles, isOfferable, isPending } from "#domain/de
 import { Fault } from "#domain/faults";
 import { eq } from "#store/expression";
 import { deployableKey, due, listShards, poolPk, poolShards, poolSk, shardOf } from "#store/keys";
+import { type List, listShardsOf, type Wanted } from "#store/lists";
 import { rowOf, valueOf, valueOrUndefined } from "#store/rows";
 import type { Store } from "#store/store";
 import type { Item, Key, Page, Write } from "#store/table";
@@ -91,12 +92,13 @@ export async function deployablesOf(store: Store, host: string): Promise<readonl
 /**
  * Changes one deployable by a pure function of its newest value, trying again when someone else
  * was faster. Returns the new value, or the old one when `change` returned it. UNKNOWN_DEPLOYABLE;
- * TRY_AGAIN after 6 lost races; whatever `change` throws.
+ * TRY_AGAIN after 6 lost races; whatever `change` throws. `also` adds writes of the caller's own.
  */
 export async function changeDeployable(
   store: Store,
   where: { readonly host: string; readonly id: string },
   change: (deployable: Deployable) => Deployable,
+  also: (after: Deployable) => readonly Write[] = () => [],
 ): Promise<Deployable> {
   for (let attempt = 0; attempt < 6; attempt += 1) {
     const before = await readDeployable(store, where.host, where.id);
@@ -105,9 +107,23 @@ export async function changeDeployable(
     }
     const after = change(before);
     if (after === before) return before;
-    const result = await store.table.write([replaceDeployable(before, after)]);
+    const result = await store.table.write([replaceDeployable(before, after), ...also(after)]);
     if (result.ok) return after;
     await store.sleep(store.random() * 20 * 2 ** attempt);
   }
   throw new Fault("TRY_AGAIN", undefined, { retryAfterSeconds: 1 });
+}
+
+/** Deployables by id, those that `keep` refuses left out. */
+export async function listDeployables(
+  store: Store,
+  keep: (deployable: Deployable) => boolean,
+  wanted: Wanted,
+): Promise<List<Deployable>> {
+  const entry = (item: Item) => {
+    const deployable = valueOf<Deployable>(item);
+    return keep(deployable) ? deployable : undefined;
+  };
+  const shards = { index: "gsi2", prefix: "DEPLOYABLES#", shards: listShards, entry } as const;
+  return await listShardsOf(store, shards, wanted);
 }

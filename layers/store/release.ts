@@ -30,17 +30,24 @@ async function heldBy(store: Store, claim: Claim): Promise<Deployable | undefine
 
 /**
  * Ends a claim in one transaction: row and pointer away, quota back once, handle off the claim with
- * a higher fence, dirty until proven clean. UNKNOWN_CLAIM when it has ended; TRY_AGAIN.
+ * a higher fence, dirty until proven clean. `also` adds writes of the caller's own.
+ * UNKNOWN_CLAIM when it has ended; TRY_AGAIN.
  */
-export async function releaseClaim(store: Store, id: string): Promise<Released> {
+export async function releaseClaim(
+  store: Store,
+  id: string,
+  also: (released: Released) => readonly Write[] = () => [],
+): Promise<Released> {
   return await onClaim(store, id, (claim, deployable) => {
     const after = deployable && release(deployable, claim.handle ?? "", store.now());
+    const answer = { claim, deployable: after };
     const writes: Write[] = [
       ...removeClaim(claim),
       returnQuota(claim.project, claim.resourceClass, 1),
       ...(deployable && after ? [replaceDeployable(deployable, after)] : []),
+      ...also(answer),
     ];
-    return { writes, answer: { claim, deployable: after } };
+    return { writes, answer };
   });
 }
 

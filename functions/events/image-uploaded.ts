@@ -1,0 +1,36 @@
+import type { EventBridgeEvent } from "aws-lambda";
+import { type Create, entry } from "../entry.ts";
+import { type Ingesting, ingest } from "../ingest/ingest.ts";
+import { bucketFrom } from "../parts/bucket.ts";
+import { settingsFrom } from "../parts/settings.ts";
+import { storeFrom } from "../parts/store.ts";
+
+/** What S3 says through EventBridge; keys are plain text there, not URL-encoded. */
+interface ObjectDetail {
+  readonly object: { readonly key: string; readonly "version-id"?: string };
+}
+
+const manifestSuffix = ".manifest.json";
+
+/** A put, a tagging or a signature beside an object leads to the same judgement. */
+export async function objectChanged(ingesting: Ingesting, detail: ObjectDetail): Promise<void> {
+  const { key, "version-id": version } = detail.object;
+  const object = key.endsWith(manifestSuffix)
+    ? { key: key.slice(0, -manifestSuffix.length) }
+    : { key, version };
+  await ingest(ingesting, object);
+}
+
+/** "Object Created" and "Object Tags Added" of the image bucket. */
+export const create: Create = (environment) => {
+  const ingesting: Ingesting = {
+    store: storeFrom(environment),
+    bucket: bucketFrom(environment),
+    settings: settingsFrom(environment),
+  };
+  return async (event) => {
+    await objectChanged(ingesting, (event as EventBridgeEvent<string, ObjectDetail>).detail);
+  };
+};
+
+export const handler = entry(create);

@@ -1,0 +1,142 @@
+import type { Claim } from "#domain/claim";
+import { silentAfterMs } from "#domain/claim";
+import type { Deployable } from "#domain/deployable";
+import { isFault } from "#domain/faults";
+import { hostLifecycle, next } from "#domain/lifecycle";
+import { mark } from "#domain/transitions";
+import { readClaim } from "#store/claims";
+import { changeDeployable, deployablesOf, isOwed, repushMs } from "#store/deployables";
+import { dueRows } from "#store/due";
+import { eq, set } from "#store/expression";
+import { beatOf, changeHost, readBeat, replaceBeat } from "#store/hosts";
+import { deployableKey, due } from "#store/keys";
+import { failBind, releaseClaim } from "#store/release";
+import { valueOf } from "#store/rows";
+import type { Store } from "#store/store";
+import type { Item } from "#store/table";
+import { type Create, entry } from "../entry.ts";
+import { bucketFrom } from "../parts/bucket.ts";
+import { pushFrom } from "../parts/push.ts";
+import { storeFrom } from "../parts/store.ts";
+import { type Dispatching, dispatch } from "./table-changed.ts";
+
+/** What a sweep did, for its log line and for tests. */
+export interface Swept {
+  readonly silentHosts: number;
+  readonly missedDeadlines: number;
+  readonly endedLeases: number;
+  readonly pushedAgain: number;
+  readonly failures: number;
+}
+
+type Outcome = keyof Swept | undefined;
+
+/**
+ * Settles every obligation that is due: silent hosts, binding deadlines, leases, wishes whose push
+ * was lost. Each row on its own, so one that fails never holds up the others; it stays due.
+ */
+export async function sweep(dispatching: Dispatching): Promise<Swept> {
+  const swept = {
+    silentHosts: 0,
+    missedDeadlines: 0,
+    endedLeases: 0,
+    pushedAgain: 0,
+    failures: 0,
+  };
+  for await (const item of dueRows(dispatching.store)) {
+    const outcome = await settleSafely(dispatching, item);
+    if (outcome !== undefined) swept[outcome] += 1;
+  }
+  return swept;
+}
+
+async function settleSafely(dispatching: Dispatching, item: Item): Promise<Outcome> {
+  try {
+    return await settle(dispatching, item);
+  } catch (error) {
+    // Ended by someone else between the look and the act: nothing is owed any more.
+    if (isFault(error, "UNKNOWN_CLAIM") || isFault(error, "UNKNOWN_DEPLOYABLE")) return undefined;
+    console.error(error);
+    return "failures";
+  }
+}
+
+async function settle(dispatching: Dispatching, item: Item): Promise<Outcome> {
+  const type = item["type"];
+  switch (typeof type === "string" ? type : "") {
+    case "beat":
+      return await silence(dispatching.store, beatOf(item).host);
+    case "claim":
+      return await settleClaim(dispatching.store, valueOf<Claim>(item).id);
+    case "deployable":
+      return await pushAgain(dispatching, valueOf<Deployable>(item));
+    default:
+      return undefined;
+  }
+}
+
+/** A host that missed four pings is silent: nothing of it is offered until its next hello. */
+async function silence(store: Store, host: string): Promise<Outcome> {
+  const beat = await readBeat(store, host);
+  if (beat.state === "offline" || beat.seenAt + silentAfterMs > store.now()) return undefined;
+  const isSilent = await replaceBeat(store, beat, { ...beat, state: "offline" });
+  if (!isSilent) return undefined;
+  await changeHost(store, host, (known) => {
+    const state = next(hostLifecycle, known.state, "silent");
+    return state === undefined || state === known.state ? known : { ...known, state };
+  });
+  for (const one of await deployablesOf(store, host)) {
+    await changeDeployable(store, one, (now) => mark(now, { hostOnline: false }, store.now()));
+  }
+  return "silentHosts";
+}
+
+async function settleClaim(store: Store, id: string): Promise<Outcome> {
+  const claim = await readClaim(store, id);
+  if (claim === undefined) return undefined;
+  const now = store.now();
+  if (claim.leaseUntil !== undefined && claim.leaseUntil <= now) {
+    await releaseClaim(store, id);
+    return "endedLeases";
+  }
+  if (claim.deadline === undefined || claim.deadline > now) return undefined;
+  if (claim.state === "Initial") {
+    await releaseClaim(store, id);
+    return "missedDeadlines";
+  }
+  const reason = { code: "BIND_DEADLINE", message: "the agent did not finish in time" };
+  await failBind(store, id, reason);
+  return "missedDeadlines";
+}
+
+/** Says "look" once more and comes back later; the row itself does not change by this. */
+async function pushAgain(dispatching: Dispatching, stale: Deployable): Promise<Outcome> {
+  const { store } = dispatching;
+  const key = deployableKey(stale.host, stale.id);
+  const item = await store.table.get(key, { consistent: true });
+  const one = item === undefined ? undefined : valueOf<Deployable>(item);
+  if (one === undefined || !isOwed(one)) return undefined;
+  const { gsi3pk, gsi3sk } = due(store.now() + repushMs, "deployable", one.id);
+  await store.table.write([
+    {
+      kind: "update",
+      key,
+      changes: [set("gsi3pk", gsi3pk), set("gsi3sk", gsi3sk)],
+      if: eq("revision", one.revision),
+    },
+  ]);
+  await dispatch(dispatching, one);
+  return "pushedAgain";
+}
+
+/** The clock, once a minute. */
+export const create: Create = (environment) => {
+  const dispatching: Dispatching = {
+    store: storeFrom(environment),
+    bucket: bucketFrom(environment),
+    push: pushFrom(environment),
+  };
+  return async () => await sweep(dispatching);
+};
+
+export const handler = entry(create);

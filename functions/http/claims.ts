@@ -1,0 +1,279 @@
+import { createPrivateKey, type KeyObject } from "node:crypto";
+import type { Claim } from "#domain/claim";
+import type { Deployable } from "#domain/deployable";
+import { Fault } from "#domain/faults";
+import { attach, detach } from "#domain/transitions";
+import { claimRoutes } from "#protocol/http/claim-routes";
+import type { AttachRequest, CreateClaim, ReleasedView } from "#protocol/http/claims";
+import type { ProgramRequest } from "#protocol/http/deployables";
+import { signPermit } from "#protocol/permit";
+import { uuidOf } from "#protocol/uuid";
+import {
+  claimsOfInstance,
+  listAllClaims,
+  listClaims,
+  replaceClaim,
+  visibleClaim,
+} from "#store/claims";
+import { replaceDeployable } from "#store/deployables";
+import { type Granted, grantClaims } from "#store/granting";
+import { recall, rememberOnce } from "#store/idempotency";
+import { deployableKey } from "#store/keys";
+import type { List, Wanted } from "#store/lists";
+import type { LargePools } from "#store/pool";
+import { onClaim, type Released, releaseClaim } from "#store/release";
+import { valueOrUndefined } from "#store/rows";
+import type { Store } from "#store/store";
+import { type Create, entry } from "../entry.ts";
+import { Catalogue } from "../parts/catalogue.ts";
+import { type Resolving, resolveClaim } from "../parts/claiming.ts";
+import { permitKey } from "../parts/permit-key.ts";
+import { refusal } from "../parts/refusal.ts";
+import { type Settings, settingsFrom } from "../parts/settings.ts";
+import { storeFrom } from "../parts/store.ts";
+import type { Answer, Call } from "./call.ts";
+import { programClaimed } from "./program.ts";
+import { handle, httpFunction } from "./stack.ts";
+import { claimView, operationId } from "./views.ts";
+
+/** What the claim routes work with, and what they remember between calls. */
+export interface Claims extends Resolving {
+  readonly settings: Pick<Settings, "bindDeadlineMs" | "defaultQuota">;
+  readonly large: LargePools;
+}
+
+/** A permit is good for a day without the cloud; a lease ends it sooner (design §7). */
+const permitMs = 86_400_000;
+
+async function create(claims: Claims, call: Call<CreateClaim>): Promise<Answer> {
+  const granted = await grantAny(claims, call);
+  return {
+    status: granted.replayed ? 200 : 201,
+    body: { claims: await viewsOf(claims.store, granted.claims) },
+  };
+}
+
+async function grantAny(claims: Claims, call: Call<CreateClaim>): Promise<Granted> {
+  const { store, settings } = claims;
+  const { body, caller, once } = call;
+  const alternatives = await resolveClaim(claims, body, caller);
+  for (const groups of alternatives) {
+    const count = groups.reduce((sum, group) => sum + group.count, 0);
+    const claimIds = Array.from({ length: count }, (_, index) =>
+      uuidOf("claim", once.id, String(index)),
+    );
+    checkCount(count);
+    const { instance, leaseSeconds, profile } = body;
+    const request = {
+      project: caller.project,
+      user: caller.user,
+      claimIds,
+      groups,
+      instance,
+      leaseSeconds,
+      profile,
+      once,
+      ...settings,
+    };
+    const granted = await grantClaims(store, request, claims.large);
+    if (granted !== undefined) return granted;
+  }
+  const replay = await recall<{ readonly claims: readonly Claim[] }>(store, once);
+  if (replay !== undefined) return { claims: replay.claims, replayed: true };
+  const need = alternatives[0]?.[0]?.need;
+  if (need === undefined) throw new Fault("INTERNAL", "a request has a group");
+  throw await refusal(store, need);
+}
+
+function checkCount(count: number): void {
+  if (count > 32) {
+    throw new Fault("INVALID_REQUEST", `profile: asks for ${count} handles at once`, {
+      field: "profile",
+      expected: "at most 32 handles",
+    });
+  }
+}
+
+async function viewsOf(store: Store, claims: readonly Claim[]) {
+  const deployables = await deployablesOf(store, claims);
+  return claims.map((claim) => claimView(claim, deployables.get(claim.deployable ?? "")));
+}
+
+async function deployablesOf(
+  store: Store,
+  claims: readonly Claim[],
+): Promise<ReadonlyMap<string, Deployable>> {
+  const held = claims.flatMap(({ host, deployable }) =>
+    host === undefined || deployable === undefined ? [] : [deployableKey(host, deployable)],
+  );
+  const rows = await store.table.getMany(held);
+  const found = rows.flatMap((row) => valueOrUndefined<Deployable>(row) ?? []);
+  return new Map(found.map((one) => [one.id, one]));
+}
+
+interface ClaimFilter extends Wanted {
+  readonly instance?: string;
+  readonly all?: string;
+}
+
+async function list({ store }: Claims, call: Call<unknown, ClaimFilter>): Promise<Answer> {
+  const { caller, query } = call;
+  const page = await pageOf(store, call);
+  const visible = page.items.filter((claim) => caller.isAdmin || claim.project === caller.project);
+  return { body: { items: await viewsOf(store, visible), next: page.next } };
+
+  async function pageOf(from: Store, { caller: by }: typeof call): Promise<List<Claim>> {
+    if (query.instance !== undefined)
+      return { items: await claimsOfInstance(from, query.instance) };
+    if (query.all !== "true") return await listClaims(from, by.project, query);
+    if (!by.isAdmin)
+      throw new Fault("FORBIDDEN", "only admins see every project", { field: "all" });
+    return await listAllClaims(from, query);
+  }
+}
+
+async function get({ store }: Claims, call: Call): Promise<Answer> {
+  const claim = await visibleClaim(store, call.path["claim"] ?? "", call.caller);
+  const deployables = await deployablesOf(store, [claim]);
+  const deployable = deployables.get(claim.deployable ?? "");
+  const permit = claim.state === "Bound" ? await permitOf(store, claim, deployable) : undefined;
+  return { body: claimView(claim, deployable, permit) };
+}
+
+async function permitOf(
+  store: Store,
+  claim: Claim,
+  deployable: Deployable | undefined,
+): Promise<string | undefined> {
+  const { id, host, handle: name, fence, project } = claim;
+  if (host === undefined || name === undefined || fence === undefined) return undefined;
+  if (deployable === undefined) return undefined;
+  const key: KeyObject = createPrivateKey(await permitKey(store));
+  const until = Math.min(store.now() + permitMs, claim.leaseUntil ?? Number.POSITIVE_INFINITY);
+  const sha256 = deployable.wish.image?.sha256;
+  const permit = {
+    claim: id,
+    host,
+    deployable: deployable.id,
+    handle: name,
+    fence,
+    project,
+    ...(sha256 === undefined ? {} : { sha256 }),
+    exp: Math.floor(until / 1000),
+  };
+  return await signPermit(permit, key);
+}
+
+/** The same request again gets the first one's answer; any other finds no claim any more. */
+async function release({ store }: Claims, call: Call): Promise<Answer> {
+  const answered = await recall<ReleasedView>(store, call.once);
+  if (answered !== undefined) return { body: answered };
+  const { id } = await visibleClaim(store, call.path["claim"] ?? "", call.caller);
+  const answerOf = ({ claim, deployable }: Released): ReleasedView => ({
+    id,
+    deployable: claim.deployable,
+    handle: claim.handle,
+    operation:
+      deployable?.wish.scrub === undefined
+        ? undefined
+        : operationId(deployable.id, deployable.imageGeneration),
+  });
+  const remember = (released: Released) => [
+    rememberOnce(call.once, answerOf(released), store.now()),
+  ];
+  return { body: answerOf(await releaseClaim(store, id, remember)) };
+}
+
+/** Changes the wish for the handle of a Bound claim. WRONG_STATE before it is bound. */
+async function changeHandle(
+  store: Store,
+  call: Call,
+  change: (deployable: Deployable, handle: string) => Deployable,
+): Promise<Answer> {
+  const { id } = await visibleClaim(store, call.path["claim"] ?? "", call.caller);
+  return await onClaim(store, id, (claim, deployable) => {
+    if (claim.state !== "Bound" || deployable === undefined) {
+      throw new Fault("WRONG_STATE", `the claim is ${claim.state}`, { expected: "Bound" });
+    }
+    const after = change(deployable, claim.handle ?? "");
+    return {
+      writes: [replaceDeployable(deployable, after)],
+      answer: { body: claimView(claim, after) },
+    };
+  });
+}
+
+async function plug({ store }: Claims, call: Call<AttachRequest>): Promise<Answer> {
+  return await changeHandle(store, call, (deployable, name) => {
+    const wanted = deployable.handles[name];
+    if (wanted?.attachable === false) {
+      throw new Fault("GROUP_NOT_VIABLE", wanted.reason ?? "the handle cannot be attached");
+    }
+    if (wanted?.plugged === true && wanted.target?.hypervisor !== call.body.hypervisor) {
+      throw new Fault("IN_USE", `plugged for ${wanted.target?.hypervisor ?? "another"}`, {
+        expected: "detach first",
+      });
+    }
+    return attach(deployable, name, call.body, store.now());
+  });
+}
+
+async function renew(
+  { store }: Claims,
+  call: Call<{ readonly leaseSeconds: number }>,
+): Promise<Answer> {
+  const { leaseSeconds } = call.body;
+  const { id } = await visibleClaim(store, call.path["claim"] ?? "", call.caller);
+  return await onClaim(store, id, (claim, deployable) => {
+    const now = store.now();
+    const renewed = {
+      ...claim,
+      leaseSeconds,
+      leaseUntil: now + leaseSeconds * 1000,
+      updatedAt: now,
+    };
+    return {
+      writes: [replaceClaim(claim, renewed)],
+      answer: { body: claimView(renewed, deployable) },
+    };
+  });
+}
+
+/** The claim routes over given parts. */
+export function claimsFunction(claims: Claims) {
+  return httpFunction(claimRoutes, {
+    createClaims: handle(async (call: Call<CreateClaim>) => await create(claims, call)),
+    listClaims: handle(async (call: Call<unknown, ClaimFilter>) => await list(claims, call)),
+    getClaim: handle(async (call: Call) => await get(claims, call)),
+    releaseClaim: handle(async (call: Call) => await release(claims, call)),
+    attachClaim: handle(async (call: Call<AttachRequest>) => await plug(claims, call)),
+    detachClaim: handle(
+      async (call: Call) =>
+        await changeHandle(claims.store, call, (deployable, name) =>
+          detach(deployable, name, claims.store.now()),
+        ),
+    ),
+    renewClaim: handle(
+      async (call: Call<{ readonly leaseSeconds: number }>) => await renew(claims, call),
+    ),
+    programClaim: handle(async (call: Call<ProgramRequest>) => {
+      const claim = await visibleClaim(claims.store, call.path["claim"] ?? "", call.caller);
+      const { caller, once, body: request } = call;
+      return await programClaimed(claims, { claim, caller, once, request });
+    }),
+  });
+}
+
+const build: Create = (environment) => {
+  const store = storeFrom(environment);
+  return claimsFunction({
+    store,
+    settings: settingsFrom(environment),
+    catalogue: new Catalogue(store),
+    hosts: new Map(),
+    large: new Map(),
+  });
+};
+
+export { build as create };
+export const handler = entry(build);

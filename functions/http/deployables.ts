@@ -1,0 +1,145 @@
+import { type Deployable, heldHandles, stateOf } from "#domain/deployable";
+import { Fault } from "#domain/faults";
+import { abandon, mark, release, retry } from "#domain/transitions";
+import type { CreateClaim } from "#protocol/http/claims";
+import { deployableRoutes } from "#protocol/http/deployable-routes";
+import type { ProgramRequest } from "#protocol/http/deployables";
+import { readClaim, replaceClaim } from "#store/claims";
+import { changeDeployable, findDeployable, listDeployables } from "#store/deployables";
+import { readBeat } from "#store/hosts";
+import type { Wanted } from "#store/lists";
+import { failedClaim } from "#store/release";
+import type { Store } from "#store/store";
+import { type Create, entry } from "../entry.ts";
+import { Catalogue } from "../parts/catalogue.ts";
+import { type Resolving, resolveClaim } from "../parts/claiming.ts";
+import { explainNeed } from "../parts/refusal.ts";
+import { storeFrom } from "../parts/store.ts";
+import type { Answer, Call } from "./call.ts";
+import { programDeployable } from "./program.ts";
+import { operationsOf, receiptsOf } from "./records.ts";
+import { handle, httpFunction } from "./stack.ts";
+import { deployableView } from "./views.ts";
+
+interface DeployableFilter extends Wanted {
+  readonly host?: string;
+  readonly resourceClass?: string;
+  readonly state?: string;
+}
+
+async function list(store: Store, call: Call<unknown, DeployableFilter>): Promise<Answer> {
+  const { host, resourceClass, state } = call.query;
+  const keep = (one: Deployable) =>
+    (host === undefined || one.host === host) &&
+    (resourceClass === undefined || one.resourceClass === resourceClass) &&
+    (state === undefined || stateOf(one).state === state);
+  const page = await listDeployables(store, keep, call.query);
+  const items = page.items.map((one) => deployableView(one, call.caller));
+  return { body: { items, next: page.next } };
+}
+
+const idOf = (call: Call) => call.path["deployable"] ?? "";
+
+/** Offers it again; a card whose last generation failed and that nobody holds is scrubbed anew. */
+function enabled(deployable: Deployable, now: number): Deployable {
+  const marked = mark(deployable, { enabled: true }, now);
+  const failed = marked.outcome.result === "failed" && heldHandles(marked).length === 0;
+  return failed ? retry(marked, now) : marked;
+}
+
+async function change(
+  store: Store,
+  call: Call,
+  by: (deployable: Deployable, now: number) => Deployable,
+): Promise<Answer> {
+  const found = await findDeployable(store, idOf(call));
+  const after = await changeDeployable(store, found, (one) => by(one, store.now()));
+  return { body: deployableView(after, call.caller) };
+}
+
+/**
+ * Takes a handle from a host that is silent: the claim fails with the operator's reason, the handle
+ * stays dirty until a later report proves it clean (design §4).
+ */
+async function takeOver(
+  store: Store,
+  call: Call<{ readonly handle: string; readonly reason: string }>,
+): Promise<Answer> {
+  const { handle: name, reason } = call.body;
+  const found = await findDeployable(store, idOf(call));
+  const beat = await readBeat(store, found.host);
+  if (beat.state === "online") {
+    throw new Fault("WRONG_STATE", "the host is online: release the claim instead", {
+      expected: "a silent host",
+    });
+  }
+  const holder = found.handles[name]?.holder;
+  if (holder === undefined) {
+    throw new Fault("WRONG_STATE", `no claim holds handle ${name}`, { field: "handle" });
+  }
+  const claim = await readClaim(store, holder.claim);
+  const after = await changeDeployable(
+    store,
+    found,
+    (one) => {
+      const isSame = one.handles[name]?.holder?.claim === holder.claim;
+      if (!isSame) throw new Fault("CONFLICT", `handle ${name} has another holder by now`);
+      return holder.binding ? abandon(one, name, store.now()) : release(one, name, store.now());
+    },
+    () => {
+      if (claim === undefined) return [];
+      const why = { code: "HOST_OFFLINE", message: `taken over by ${call.caller.user}: ${reason}` };
+      return [replaceClaim(claim, failedClaim(claim, why, store.now()))];
+    },
+  );
+  return { body: deployableView(after, call.caller) };
+}
+
+async function explain(resolving: Resolving, call: Call<CreateClaim>): Promise<Answer> {
+  const [groups] = await resolveClaim(resolving, call.body, call.caller);
+  const need = groups?.[0]?.need;
+  if (need === undefined) throw new Fault("INTERNAL", "a request has a group");
+  return { body: await explainNeed(resolving.store, need) };
+}
+
+/** The deployable routes over given parts. */
+export function deployablesFunction(resolving: Resolving) {
+  const { store } = resolving;
+  return httpFunction(deployableRoutes, {
+    listDeployables: handle(
+      async (call: Call<unknown, DeployableFilter>) => await list(store, call),
+    ),
+    getDeployable: handle(async (call: Call) => ({
+      body: deployableView(await findDeployable(store, idOf(call)), call.caller),
+    })),
+    explainClaim: handle(async (call: Call<CreateClaim>) => await explain(resolving, call)),
+    programDeployable: handle(async (call: Call<ProgramRequest>) => {
+      const found = await findDeployable(store, idOf(call));
+      const { caller, once, body: request } = call;
+      return await programDeployable(resolving, found, { caller, once, request });
+    }),
+    enableDeployable: handle(async (call: Call) => await change(store, call, enabled)),
+    disableDeployable: handle(
+      async (call: Call) =>
+        await change(store, call, (one, now) => mark(one, { enabled: false }, now)),
+    ),
+    takeOverHandle: handle(
+      async (call: Call<{ readonly handle: string; readonly reason: string }>) =>
+        await takeOver(store, call),
+    ),
+    listReceipts: handle(
+      async (call: Call<unknown, Wanted>) => await receiptsOf(store, idOf(call), call),
+    ),
+    listOperations: handle(
+      async (call: Call<unknown, Wanted>) => await operationsOf(store, idOf(call), call),
+    ),
+  });
+}
+
+const build: Create = (environment) => {
+  const store = storeFrom(environment);
+  return deployablesFunction({ store, catalogue: new Catalogue(store), hosts: new Map() });
+};
+
+export { build as create };
+export const handler = entry(build);

@@ -1,7 +1,7 @@
 import type { Table } from "#store/table";
 
 /** What it cost: `calls` in all, `sequential` on the longest chain of calls that waited in turn. */
-export interface RoundTrips {
+interface RoundTrips {
   readonly calls: number;
   readonly sequential: number;
 }

@@ -34,7 +34,7 @@ export function itemSize(item: Item): number {
 }
 
 /** Equality of type and content; the order of a map's properties does not count. */
-export function same(left: Value | undefined, right: Value | undefined): boolean {
+function same(left: Value | undefined, right: Value | undefined): boolean {
   if (left === right) return true;
   if (isList(left)) {
     return isList(right) && left.length === right.length && left.every((v, i) => same(v, right[i]));

@@ -46,7 +46,7 @@ export function marshalItem(item: Item): Record<string, Marshalled> {
 }
 
 /** One value from the wire. Throws INTERNAL for a type the table never writes (sets, binary). */
-export function unmarshal(wire: WireValue): Value {
+function unmarshal(wire: WireValue): Value {
   if (wire.S !== undefined) return wire.S;
   if (wire.N !== undefined) return Number(wire.N);
   if (wire.BOOL !== undefined) return wire.BOOL;

@@ -54,7 +54,7 @@ export type Condition =
   | Comparison;
 
 /** A comparison with a value; "lt" to "ge" take strings and numbers only. */
-export interface Comparison {
+interface Comparison {
   readonly op: "eq" | "ne" | "lt" | "le" | "gt" | "ge";
   readonly path: Path;
   readonly value: Value;

@@ -3,7 +3,7 @@ import type { Change, Condition, Item, Key, Path, Query, Value, Write } from "#s
 import { indexKeys } from "#store/table";
 
 /** Rows of one write: the limit of TransactWriteItems. */
-export const maxWrites = 100;
+const maxWrites = 100;
 
 /** Bytes of a partition key, of a sort key and of a whole row: DynamoDB's limits. */
 export const maxBytes = { pk: 2048, sk: 1024, item: 400 * 1024 } as const;

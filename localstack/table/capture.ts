@@ -1,6 +1,8 @@
 import { DatabaseSync } from "node:sqlite";
 import type { AttributeValue, DynamoDBRecord } from "aws-lambda";
+import { pause } from "./pause.ts";
 import type { ChangeBatch, ChangeSource } from "./source.ts";
+import { watchFile } from "./watch.ts";
 
 /** Delivered records are removed in lumps of this many; a lump takes a few milliseconds. */
 const trimSize = 500;
@@ -54,14 +56,17 @@ export function openCapture(file: string, table: string): ChangeSource {
     const first = Number(oldest.get()?.["id"] ?? upTo);
     if (upTo - first >= trimSize) trim.run(Math.min(upTo, first + trimSize));
   };
+  const log = watchFile(`${file}-wal`);
   return {
     read: async (after, limit) => ifFree(() => read(after, limit)),
     delivered: (positions) => {
       ifFree(() => removeDelivered(Math.min(...positions.map(Number))));
     },
-    // A look costs some 20 µs; the offline cloud promises 50 ms from a wish to the agent.
-    pauseMs: { busy: 1, idle: 6 },
-    close: () => database.close(),
+    wait: async (found, signal) => (found ? pause(1, signal) : log.wait(signal)),
+    close: () => {
+      log.close();
+      database.close();
+    },
   };
 }
 

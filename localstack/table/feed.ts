@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { DynamoDBBatchResponse, DynamoDBRecord } from "aws-lambda";
+import { pause } from "./pause.ts";
 import type { Positions } from "./positions.ts";
 import type { ChangeSource } from "./source.ts";
 
@@ -11,7 +11,7 @@ export type ChangeListener = (
   records: readonly DynamoDBRecord[],
 ) => Promise<DynamoDBBatchResponse | void>;
 
-export interface ListenOptions {
+interface ListenOptions {
   /** Under this name the position is kept; listeners of different names hear independently. */
   readonly name?: string;
   /** Most records of one call, default 100 as in Lambda. */
@@ -80,18 +80,18 @@ async function run(
   const { source, onError, reached } = parties;
   let { position } = from;
   while (!signal.aborted) {
-    let wait = source.pauseMs.idle;
+    let found = false;
     try {
       const batch = await source.read(position, from.batchSize);
       if (batch !== undefined && (await handOver(parties, batch.records, signal))) {
         position = batch.position;
         reached(from.name, position);
-        wait = source.pauseMs.busy;
+        found = true;
       }
     } catch (error) {
       onError(error);
     }
-    await pause(wait, signal);
+    await source.wait(found, signal);
   }
 }
 
@@ -127,8 +127,4 @@ function refused(
     records.findIndex(({ dynamodb }) => dynamodb?.SequenceNumber === itemIdentifier),
   );
   return records.slice(Math.max(0, Math.min(...places)));
-}
-
-async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  await sleep(milliseconds, undefined, { signal }).catch(() => undefined);
 }

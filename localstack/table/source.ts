@@ -12,7 +12,7 @@ export interface ChangeSource {
   read(after: string | undefined, limit: number): Promise<ChangeBatch | undefined>;
   /** Tells how far every listener has heard, so that older records may go. */
   delivered(positions: readonly string[]): void;
-  /** Milliseconds to wait for more after a batch, and while nothing happens. */
-  readonly pauseMs: { readonly busy: number; readonly idle: number };
+  /** Waits until there may be more; `found`: the last read brought something. Ends with `signal`. */
+  wait(found: boolean, signal: AbortSignal): Promise<void>;
   close(): void;
 }

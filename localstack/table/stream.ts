@@ -11,6 +11,7 @@ import {
 } from "@aws-sdk/client-dynamodb-streams";
 import type { DynamoDBRecord, StreamRecord } from "aws-lambda";
 import { Fault } from "#domain/faults";
+import { pause } from "./pause.ts";
 import type { ChangeBatch, ChangeSource } from "./source.ts";
 
 /** Per shard the last sequence number that was read, or that its end was reached. */
@@ -46,7 +47,7 @@ export async function openStream(
   return {
     read: (after, limit) => readStream(stream, after, limit),
     delivered: () => undefined,
-    pauseMs: { busy: 5, idle: 100 },
+    wait: (found, signal) => pause(found ? 5 : 100, signal),
     close: () => streams.destroy(),
   };
 }

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { DescribeTableCommand, DescribeTimeToLiveCommand } from "@aws-sdk/client-dynamodb";
 import type { DynamoDBRecord } from "aws-lambda";
@@ -16,6 +16,9 @@ import {
   startTable,
   type TableOptions,
 } from "../../../localstack/table/start.ts";
+
+/** As long as a busy machine may take. */
+const eventually = (check: () => unknown) => vi.waitFor(check, 15_000);
 
 const ends: (() => unknown)[] = [];
 afterEach(async () => {
@@ -54,18 +57,29 @@ async function answers(endpoint: string): Promise<boolean> {
   return event === "yes";
 }
 
-/** The processes whose command line names a file. */
-function processesOf(file: string): number[] {
+/** Processes come and go while they are looked at; one that is gone has no command line. */
+function commandOf(pid: string): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+  } catch {
+    return [];
+  }
+}
+
+/** The processes (server and guard) that were started with an argument that begins so. */
+function processesOf(argument: string): { pid: number; command: string[] }[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((pid) => {
-      try {
-        return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(file);
-      } catch {
-        return false;
-      }
-    });
+    .map((name) => ({ pid: Number(name), command: commandOf(name) }))
+    .filter(({ command }) => command.some((each) => each.startsWith(argument)));
+}
+
+/** The folder in which a server keeps what is only in memory, by its port. */
+function scratchOf(endpoint: string): string {
+  const port = new URL(endpoint).port;
+  const command =
+    processesOf(port).find((each) => each.command.includes("--db-path"))?.command ?? [];
+  return dirname(command[command.indexOf("--db-path") + 1] ?? "");
 }
 
 function cloud(...args: string[]): { process: ChildProcess; lines: string[] } {
@@ -106,21 +120,17 @@ describe("the offline table", () => {
     const before = await started({ dataDir });
     await tableOf(before).write([{ kind: "put", item: row }]);
     await before.stop();
+    await eventually(() => expect(processesOf(dataDir)).toEqual([]));
     expect(await answers(before.endpoint)).toBe(false);
-    expect(processesOf(dataDir)).toEqual([]);
     expect(await tableOf(await started({ dataDir })).get(row)).toEqual(row);
   });
 
   it("leaves nothing behind when it was in memory", async () => {
     const offline = await started();
-    const [server] = processesOf("gatehouse-table-").filter((pid) =>
-      readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(new URL(offline.endpoint).port),
-    );
-    const command = readFileSync(`/proc/${server}/cmdline`, "utf8").split("\0");
-    const file = command[command.indexOf("--db-path") + 1] ?? "";
-    expect(existsSync(file)).toBe(true);
+    const scratch = scratchOf(offline.endpoint);
+    expect(existsSync(join(scratch, "table.db"))).toBe(true);
     await offline.stop();
-    expect(existsSync(join(file, ".."))).toBe(false);
+    expect(existsSync(scratch)).toBe(false);
   });
 
   it("is refused to a second offline cloud on the same folder", async () => {
@@ -142,33 +152,33 @@ describe("the offline table", () => {
     const heard: DynamoDBRecord[] = [];
     offline.onChanges(async (records) => void heard.push(...records));
     await tableOf(offline).write([{ kind: "put", item: row }]);
-    const servers = processesOf(dataDir).filter((pid) =>
-      readFileSync(`/proc/${pid}/comm`, "utf8").startsWith("dynoxide"),
-    );
-    expect(servers).toHaveLength(1);
-    for (const pid of servers) process.kill(pid, "SIGKILL");
-    await vi.waitFor(async () => expect(await answers(offline.endpoint)).toBe(false));
-    await vi.waitFor(async () => expect(await answers(offline.endpoint)).toBe(true), 5000);
+    const servers = () =>
+      processesOf(dataDir).flatMap(({ pid, command }) =>
+        command[0]?.endsWith("/dynoxide") === true ? [pid] : [],
+      );
+    const [killed = 0, ...others] = servers();
+    expect(others).toEqual([]);
+    process.kill(killed, "SIGKILL");
+    await eventually(() => {
+      expect(servers()).toHaveLength(1);
+      expect(servers()).not.toContain(killed);
+    });
+    await eventually(async () => expect(await answers(offline.endpoint)).toBe(true));
     expect(await tableOf(offline).get(row)).toEqual(row);
     await tableOf(offline).write([{ kind: "delete", key: row }]);
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(heard.map(({ eventName }) => eventName)).toEqual(["INSERT", "REMOVE"]),
     );
   });
 
   it("goes down with a process that is killed, and its memory with it", async () => {
     const { process: child, lines } = cloud();
-    await vi.waitFor(() => expect(lines[0]).toMatch(/^endpoint /), 10_000);
+    await eventually(() => expect(lines[0]).toMatch(/^endpoint /));
     const endpoint = lines[0]?.split(" ")[1] ?? "";
-    const port = new URL(endpoint).port;
-    const servers = processesOf("gatehouse-table-").filter((pid) =>
-      readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").includes(port),
-    );
-    const command = readFileSync(`/proc/${servers[0]}/cmdline`, "utf8").split("\0");
-    const scratch = join(command[command.indexOf("--db-path") + 1] ?? "", "..");
-    expect(existsSync(scratch)).toBe(true);
+    const scratch = scratchOf(endpoint);
+    expect(existsSync(join(scratch, "table.db"))).toBe(true);
     child.kill("SIGKILL");
-    await vi.waitFor(() => expect(processesOf(scratch)).toEqual([]), 5000);
+    await eventually(() => expect(processesOf(scratch)).toEqual([]));
     expect(await answers(endpoint)).toBe(false);
     expect(existsSync(scratch)).toBe(false);
   });
@@ -176,7 +186,7 @@ describe("the offline table", () => {
   it("loses neither rows nor changes when its process is killed while it writes", async () => {
     const dataDir = folder();
     const { process: child, lines } = cloud(dataDir, "0");
-    await vi.waitFor(() => expect(lines.length).toBeGreaterThan(300), 10_000);
+    await eventually(() => expect(lines.length).toBeGreaterThan(300));
     child.kill("SIGKILL");
     await once(child, "close");
     const numbers = (word: string) =>
@@ -192,7 +202,7 @@ describe("the offline table", () => {
     offline.onChanges(async (records) => {
       for (const { dynamodb } of records) rest.push(Number(dynamodb?.NewImage?.["n"]?.N));
     });
-    await vi.waitFor(() => expect(rest).toContain(1_000_000), 5000);
+    await eventually(() => expect(rest).toContain(1_000_000));
     expect(rest).toEqual(rest.toSorted((a, b) => a - b));
     const all = new Set([...heard, ...rest]);
     expect(wrote.filter((n) => !all.has(n))).toEqual([]);
@@ -211,7 +221,7 @@ describe("the offline table", () => {
     first.onChanges(async (records) => void heard.push(...records));
     await table.write([{ kind: "put", item: row }]);
     await table.write([{ kind: "put", item: { ...row, n: 2 } }]);
-    await vi.waitFor(() => expect(heard).toHaveLength(2), 5000);
+    await eventually(() => expect(heard).toHaveLength(2));
     expect(heard[1]).toMatchObject({
       eventName: "MODIFY",
       eventSourceARN: expect.stringContaining("elsewhere"),
@@ -226,7 +236,7 @@ describe("the offline table", () => {
     await table.write([{ kind: "delete", key: row }]);
     const again: DynamoDBRecord[] = [];
     (await started(options)).onChanges(async (records) => void again.push(...records));
-    await vi.waitFor(() => expect(again).toHaveLength(1), 5000);
+    await eventually(() => expect(again).toHaveLength(1));
     expect(again[0]?.eventName).toBe("REMOVE");
   });
 

@@ -47,12 +47,12 @@ export class VirtualTime {
     this.#now = end;
   }
 
-  /** Lets time pass in small steps until `done`; throws with `what` after `limit` steps. */
-  async until(done: () => boolean, what: string, limit = 5000): Promise<void> {
-    for (let step = 0; step < limit; step++) {
+  /** Lets time pass in steps of `ms` until `done`; throws with `what` when it never comes. */
+  async until(done: () => boolean, what: string, ms = 20): Promise<void> {
+    for (let step = 0; step < 5000; step++) {
       if (done()) return;
       await realTimeout(1);
-      await this.advance(20);
+      await this.advance(ms);
     }
     throw new Error(`never came: ${what}`);
   }

@@ -24,7 +24,7 @@ interface Agents extends Wishing {
 /** Seconds between polls of an agent whose network lets no socket through. */
 const pollSeconds = 10;
 
-async function join({ store, settings }: Agents, call: Call<JoinRequest>): Promise<Answer> {
+async function join({ store, bucket, settings }: Agents, call: Call<JoinRequest>): Promise<Answer> {
   const { token, publicKey, machine, nodeName } = call.body;
   checkKey(publicKey);
   const digest = createHash("sha256").update(token).digest("hex");
@@ -51,8 +51,14 @@ async function join({ store, settings }: Agents, call: Call<JoinRequest>): Promi
       socketUrl: settings.socketUrl,
       permitKey: permit,
       serverTime: store.now(),
+      imageOrigins: [await imageOrigin(bucket)],
     },
   };
+}
+
+/** Where presigned downloads point: an agent fetches from nowhere else. */
+async function imageOrigin(bucket: Agents["bucket"]): Promise<string> {
+  return new URL(await bucket.presignGet("verified/any", undefined, 60)).origin;
 }
 
 function checkKey(pem: string): void {

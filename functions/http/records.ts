@@ -10,13 +10,15 @@ import { operationId, present, timeOf } from "./views.ts";
 /** Receipts and operations of a deployable: what was done to it and what proves it. */
 
 export function receiptView({ body, signature, digest }: StoredReceipt): ReceiptView {
-  return present({
-    ...body,
+  const { sha256, ...facts } = body;
+  return {
+    ...facts,
+    ...(sha256 === undefined ? {} : { sha256 }),
     fences: { ...body.fences },
     at: timeOf(body.at),
     signature,
     digest,
-  }) as ReceiptView;
+  };
 }
 
 export function progressView(progress: Progress): OperationView {

@@ -19,6 +19,8 @@ export const joinResponse = z.looseObject({
   /** Ed25519 public key of permits, SPKI PEM. */
   permitKey: z.string(),
   serverTime: z.int(),
+  /** Origins that presigned image downloads point to. */
+  imageOrigins: z.optional(z.array(z.string())),
 });
 export type JoinResponse = z.infer<typeof joinResponse>;
 

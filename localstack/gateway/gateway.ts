@@ -9,10 +9,7 @@ import { SocketApi } from "./socket-api.ts";
 import type { ConnectionInfo } from "./socket-event.ts";
 
 /** Serves requests before routing; true when it has answered (or will). */
-type Mount = (
-  request: IncomingMessage,
-  response: ServerResponse,
-) => boolean | Promise<boolean>;
+type Mount = (request: IncomingMessage, response: ServerResponse) => boolean | Promise<boolean>;
 
 /** Settings of `startGateway`. Defaults are AWS's limits and a fictitious account. */
 export interface GatewayOptions {

@@ -1,0 +1,164 @@
+import { join } from "node:path";
+import type { Environment, Handler } from "../functions/entry.ts";
+import { bucketEnvironment } from "./bucket/environment.ts";
+import { type BucketServer, startBucketServer } from "./bucket/server.ts";
+import { type Gateway, startGateway } from "./gateway/gateway.ts";
+import { readService, type ServiceModel } from "./gateway/service.ts";
+import type { Credentials } from "./settings.ts";
+import { type OfflineTable, startTable } from "./table/start.ts";
+import { startTriggers, type Triggers } from "./triggers/triggers.ts";
+
+/** How an offline cloud is started. Ports of 0 take any free one. */
+export interface CloudOptions {
+  readonly port: number;
+  readonly bucketPort: number;
+  readonly dataDir: string;
+  readonly credentials: Credentials;
+  /** Settings of the functions on top of what serverless.yml says. */
+  readonly functions?: Readonly<Record<string, string>>;
+  readonly tableEndpoint?: string;
+  readonly onFailure?: (functionName: string, error: unknown) => void;
+}
+
+/** A running offline cloud: everything serverless.yml describes, in this process. */
+export interface Cloud {
+  readonly url: string;
+  readonly socketUrl: string;
+  readonly bucketUrl: string;
+  readonly bucket: string;
+  readonly region: string;
+  /** What the functions see; an SDK client finds table and bucket with it too. */
+  readonly environment: Environment;
+  readonly service: ServiceModel;
+  readonly load: (handler: string) => Promise<Handler<never>>;
+  close(): Promise<void>;
+}
+
+const region = "us-east-1";
+const bucketName = "gatehouse-images";
+const place = { account: "000000000000", region, stage: "offline", apiId: "gatehouse" };
+
+/** Where serverless.yml and the functions are. */
+const root = join(import.meta.dirname, "..");
+
+interface EntryModule {
+  readonly create: (environment: Environment) => Handler<never>;
+}
+
+/** Loads functions by their handler name once the whole environment is known. */
+function loader(environment: Promise<Environment>) {
+  const loaded = new Map<string, Promise<Handler<never>>>();
+  const build = async (handler: string): Promise<Handler<never>> => {
+    const file = join(root, `${handler.slice(0, handler.lastIndexOf("."))}.ts`);
+    const module = (await import(file)) as EntryModule;
+    return module.create(await environment);
+  };
+  return async (handler: string): Promise<Handler<never>> => {
+    const known = loaded.get(handler) ?? build(handler);
+    loaded.set(handler, known);
+    return await known;
+  };
+}
+
+/** Starts table, bucket, triggers and gateway; rejects when a port is taken or the folder in use. */
+export async function startCloud(options: CloudOptions): Promise<Cloud> {
+  const service = readService(join(root, "serverless.yml"));
+  const ready = Promise.withResolvers<Environment>();
+  const load = loader(ready.promise);
+  const parts: { readonly close: () => Promise<void> }[] = [];
+  try {
+    const triggers = startTriggers({
+      service,
+      load,
+      references: { Bucket: bucketName, Table: "gatehouse" },
+      place,
+      ...(options.onFailure === undefined ? {} : { onFailure: options.onFailure }),
+    });
+    parts.push({ close: async () => await triggers.close() });
+    const gateway = await openGateway(options, service, load);
+    parts.unshift({ close: async () => await gateway.close() });
+    const table = await openTable(options);
+    parts.push({ close: async () => await table.stop() });
+    const bucket = await openBucket(options, triggers);
+    parts.push({ close: async () => await bucket.close() });
+    const environment = environmentOf(options, { gateway, table, bucket });
+    ready.resolve(environment);
+    const stopChanges = table.onChanges(async (records) => await triggers.onChanges(records));
+    parts.splice(1, 0, { close: stopChanges });
+    return {
+      url: gateway.url,
+      socketUrl: gateway.socketUrl,
+      bucketUrl: bucket.endpoint,
+      bucket: bucketName,
+      region,
+      environment,
+      service,
+      load,
+      close: async () => await closeAll(parts),
+    };
+  } catch (error) {
+    await closeAll(parts);
+    throw error;
+  }
+}
+
+/** In order: no new calls, then what they lead to, then what they work on. */
+async function closeAll(parts: readonly { readonly close: () => Promise<void> }[]): Promise<void> {
+  for (const part of parts) await part.close();
+}
+
+async function openGateway(
+  options: CloudOptions,
+  service: ServiceModel,
+  load: Cloud["load"],
+): Promise<Gateway> {
+  const { port, onFailure } = options;
+  return await startGateway({
+    port,
+    service,
+    load,
+    place,
+    ...(onFailure === undefined ? {} : { onFailure }),
+  });
+}
+
+async function openTable({ dataDir, tableEndpoint }: CloudOptions): Promise<OfflineTable> {
+  return await startTable({
+    dataDir: join(dataDir, "table"),
+    ...(tableEndpoint === undefined ? {} : { endpoint: tableEndpoint }),
+  });
+}
+
+async function openBucket(options: CloudOptions, triggers: Triggers): Promise<BucketServer> {
+  return await startBucketServer({
+    port: options.bucketPort,
+    dataDir: join(options.dataDir, "bucket"),
+    buckets: [bucketName],
+    credentials: options.credentials,
+    region,
+    onEvent: async (event) => await triggers.onBucketEvent({ ...event }),
+  });
+}
+
+function environmentOf(
+  options: CloudOptions,
+  parts: {
+    readonly gateway: Gateway;
+    readonly table: OfflineTable;
+    readonly bucket: BucketServer;
+  },
+): Environment {
+  const { gateway, table, bucket } = parts;
+  return {
+    ...bucketEnvironment(bucket.endpoint, options.credentials, region),
+    AWS_ENDPOINT_URL_DYNAMODB: table.endpoint,
+    GATEHOUSE_TABLE: table.name,
+    GATEHOUSE_BUCKET: bucketName,
+    GATEHOUSE_AUTH: "none",
+    GATEHOUSE_SIGNATURE_POLICY: "optional",
+    GATEHOUSE_SOCKET_URL: gateway.socketUrl,
+    GATEHOUSE_SOCKET_ENDPOINT: gateway.url,
+    GATEHOUSE_DEFAULT_QUOTA: "64",
+    ...options.functions,
+  };
+}

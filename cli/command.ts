@@ -5,7 +5,7 @@ import type { Progress } from "./progress.ts";
 import type { Settings } from "./settings.ts";
 
 /** How a flag's value is read: `seconds` takes 90, 90s, 15m, 2h or 7d; `list` may be repeated. */
-export type FlagKind = "text" | "number" | "seconds" | "switch" | "list";
+type FlagKind = "text" | "number" | "seconds" | "switch" | "list";
 
 export interface Flag {
   readonly name: string;

@@ -34,7 +34,7 @@ export class Interrupted extends Error {
 }
 
 /** 128 + SIGINT, as shells report it. */
-export const interruptedExit = 130;
+const interruptedExit = 130;
 
 /** The exit class of any error: 2 to 9 by faults.ts, 130 for an interrupt, 1 for the unexpected. */
 export function exitOf(error: unknown): number {

@@ -7,7 +7,7 @@ export interface Terminal {
 }
 
 /** The files a command may touch. Rejections are node's system errors. */
-export interface Files {
+interface Files {
   readText(path: string): Promise<string>;
   /** Bytes. */
   size(path: string): Promise<number>;

@@ -36,7 +36,7 @@ export interface ListSpec<Id extends ListId> {
 }
 
 /** Flags of every paged list. */
-export const pageFlags: readonly Flag[] = [
+const pageFlags: readonly Flag[] = [
   { name: "limit", kind: "number", value: "N", help: "Entries of one page, at most 200" },
   { name: "after", kind: "text", value: "NEXT", help: "Go on after the page that gave this next" },
   { name: "all", kind: "switch", help: "Follow the pages to the end" },
@@ -89,7 +89,7 @@ export async function everyPage<Id extends ListId>(
 }
 
 /** Reads one page. */
-export async function onePage<Id extends ListId>(
+async function onePage<Id extends ListId>(
   context: Context,
   operation: Id,
   request: Pick<Request<Id>, "params" | "query">,

@@ -67,7 +67,8 @@ export function requireComplete(command: Command, parsed: Parsed): void {
   }
   for (const flag of command.flags ?? []) {
     const missing = flag.required === true && !parsed.input.has(flag.name);
-    if (missing) throw usage(`${name}: --${flag.name} is missing`, flag.name, flag.help);
+    if (missing)
+      throw usage(`${name}: --${flag.name} is missing`, flag.name, flag.value ?? "a value");
   }
 }
 

@@ -80,7 +80,7 @@ function keyOf(input: Input): string | undefined {
   const key = input.text("idempotency-key");
   if (key === undefined || /^[\x21-\x7e]{1,255}$/.test(key)) return key;
   const expected = "1 to 255 visible ASCII characters";
-  throw usage(`--idempotency-key: expected ${expected}`, "idempotency-key", expected);
+  throw usage("--idempotency-key is wrong", "idempotency-key", expected);
 }
 
 function warnOfPlainToken({ settings, note }: Context): void {

@@ -50,9 +50,9 @@ export async function assemble(options: AgentOptions): Promise<Assembly> {
       failpoint: runtime.failpoint,
     },
     equipment: await equip(options, runtime, (address) => addresses.has(address)),
-    publish: (body) => {
+    publish: (body, toCloud) => {
       bodies.set(body.deployable, body);
-      session.report(body);
+      if (toCloud) session.report(body);
     },
     rescan: () => discoverer.scan(),
   });

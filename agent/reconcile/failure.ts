@@ -17,7 +17,6 @@ export async function failStep(
   const { log } = context.equipment.runtime;
   const told = wireErrorOf(error);
   log("step-failed", { deployable: site.id, step: step.kind, ...told, cause: causeOf(error) });
-  site.trouble = told;
   if (isFault(error, "CARD_STUCK")) return await stick(site, error, context);
   const counted = !(isFault(error) && isPassing(error.code));
   if ("handle" in step) {
@@ -25,6 +24,7 @@ export async function failStep(
     site.rest.failed(step, wish, told, counted);
     return "stepped";
   }
+  site.trouble = told;
   if (counted) await countTry(step, site, told);
   return "waiting";
 }

@@ -11,10 +11,9 @@ import {
 } from "../memory/store.ts";
 import { CardLoops } from "./card-loops.ts";
 import type { Equipment } from "./ports.ts";
-import type { ReportBody } from "./report.ts";
 import { Rest } from "./rest.ts";
 import { Site } from "./site.ts";
-import { turn } from "./turn.ts";
+import { type Publish, turn } from "./turn.ts";
 
 /** What a reconciler is made of. */
 export interface ReconcilerOptions {
@@ -22,7 +21,7 @@ export interface ReconcilerOptions {
   readonly records: RecordFolder;
   readonly equipment: Equipment;
   /** Hears what is, after every change; the same body may come twice. */
-  readonly publish: (body: ReportBody) => void;
+  readonly publish: Publish;
   /** Looks for cards again and answers with {@link Reconciler.discovered}. */
   readonly rescan: () => Promise<void>;
 }
@@ -157,7 +156,7 @@ export class Reconciler {
   }
 
   #place(site: Site, place: Place | undefined): void {
-    if (JSON.stringify(site.place) === JSON.stringify(place)) return;
+    if (JSON.stringify(site.place) === JSON.stringify(place) && !isOutdated(site)) return;
     site.place = place;
     this.#loops.wake(site);
   }
@@ -184,6 +183,16 @@ export class Reconciler {
     this.#sites.set(id, site);
     return site;
   }
+}
+
+/** The card has changed since it was looked at, and back to what the last scan saw. */
+function isOutdated({ place, observation }: Site): boolean {
+  if (place === undefined || observation === undefined) return false;
+  const { loaded, health, opaque } = place.deployable;
+  if (opaque === true) return false;
+  return (
+    loaded.functionId !== observation.loaded.functionId || health.state !== observation.health.state
+  );
 }
 
 function bringsClaim(desired: Desired, held: Desired | undefined): boolean {

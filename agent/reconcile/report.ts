@@ -58,7 +58,7 @@ function isClean({ marks }: Site, { bootId, loaded }: Reality): boolean {
 
 function handlesNow(site: Site, wish: Wish | undefined, reality: Reality): ReportBody["handles"] {
   const entries = Object.keys(reality.handles).map((name) => {
-    const fence = site.marks.fences[name] ?? 0;
+    const fence = site.fences[name] ?? 0;
     const plugged = isPlugged(site, name, wish, reality);
     const attachment = site.journal.handles[name]?.plug?.attachment;
     const error = site.rest.errorOf(name);

@@ -3,7 +3,13 @@ import type { Desired, Phase } from "#protocol/wire/messages";
 import type { WireError } from "#protocol/wire/shapes";
 import type { Observation, Place, VerifiedImage } from "../drivers/driver.ts";
 import { emptyJournal, type Journal, underBoot } from "../memory/journal.ts";
-import { type DeployableMarks, type Floor, lifted, noMarks } from "../memory/marks.ts";
+import {
+  type DeployableMarks,
+  type Floor,
+  higherFences,
+  lifted,
+  noMarks,
+} from "../memory/marks.ts";
 import type { Records } from "../memory/store.ts";
 import { staleness } from "./intake.ts";
 import type { Rest } from "./rest.ts";
@@ -72,6 +78,16 @@ export class Site {
   refuse(fault: Fault): never {
     this.refused = { code: fault.code, message: fault.message };
     throw fault;
+  }
+
+  /** Fences to report: the cloud's own count too, even while it cannot be written. */
+  get fences(): DeployableMarks["fences"] {
+    return higherFences(this.#marks.fences, this.#floor?.fences ?? {});
+  }
+
+  /** An agent that lost its marks tells nothing before it was lifted: counters would seem to fall. */
+  get mayTell(): boolean {
+    return this.trusted || this.#floor !== undefined;
   }
 
   /** Remembers what the cloud knows; {@link applyFloor} writes it. */

@@ -14,11 +14,14 @@ import { Superseded } from "./steps/context.ts";
 import { execute } from "./steps/executors.ts";
 import { effectiveWish } from "./wish.ts";
 
+/** Takes a description; `toCloud` is false for what only this host may see (Site.mayTell). */
+export type Publish = (body: ReportBody, toCloud: boolean) => void;
+
 /** What a turn needs beside its site. */
 export interface TurnContext {
   readonly equipment: Equipment;
   /** Hears what is, after every change. */
-  readonly publish: (body: ReportBody) => void;
+  readonly publish: Publish;
   /** Asks for another turn. */
   readonly wake: () => void;
   /** Looks for cards again: an operation may have given handles other addresses. */
@@ -36,21 +39,23 @@ export async function turn(site: Site, context: TurnContext): Promise<TurnResult
   } catch (error) {
     if (!isFault(error)) throw error;
     site.trouble = wireErrorOf(error);
-    publish(describe(site, site.wish, await readReality(site, undefined, equipment)));
+    const reality = await readReality(site, undefined, equipment);
+    publish(describe(site, site.wish, reality), site.mayTell);
     return "waiting";
   }
   const wish = effectiveWish(site.wish, site);
   const reality = await readReality(site, wish, equipment);
   if (!site.trusted) {
-    publish(describe(site, wish, reality));
+    publish(describe(site, wish, reality), false);
     return "done";
   }
   await voidProofs(site, reality);
   const next = plan(wish, reality, memoryOf(site));
   site.phase = phaseFor(next, site, reality);
-  site.trouble = next.kind === "blocked" ? { code: next.code, message: next.message } : undefined;
+  if (next.kind === "blocked") site.trouble = { code: next.code, message: next.message };
+  if (next.kind === "done") site.trouble = undefined;
   site.percent = undefined;
-  publish(describe(site, wish, reality));
+  publish(describe(site, wish, reality), true);
   if (next.kind === "done") return site.rest.nextIn() === undefined ? "done" : "waiting";
   if (next.kind === "blocked") return "waiting";
   return await run(next, { site, wish, reality }, context);
@@ -62,6 +67,8 @@ async function absorb(site: Site): Promise<void> {
   if (!site.trusted || newest === undefined || newest === site.wish) return;
   await site.changeMarks((marks) => absorbed(marks, newest));
   site.wish = newest;
+  // Said in the reports before this wish; said for ever it would hide what comes later.
+  site.notice = undefined;
   site.rest.renew(
     Object.fromEntries(
       Object.entries(newest.handles).map(([name, wish]) => [name, JSON.stringify(wish)]),
@@ -85,7 +92,7 @@ async function run(step: Step, moment: Moment, context: TurnContext): Promise<Tu
   site.running = running;
   const progress = (percent: number) => {
     site.percent = Math.max(0, Math.min(100, Math.round(percent)));
-    publish(describe(site, wish, reality));
+    publish(describe(site, wish, reality), true);
   };
   try {
     await failpoint(`step:${step.kind}:before`);
@@ -93,6 +100,7 @@ async function run(step: Step, moment: Moment, context: TurnContext): Promise<Tu
     if (step.kind === "program" || step.kind === "scrub") await context.rescan();
     await failpoint(`step:${step.kind}:after`);
     if ("handle" in step) site.rest.succeeded(step.handle);
+    site.trouble = undefined;
     return "stepped";
   } catch (error) {
     if (error instanceof Superseded || running.signal.aborted) {
@@ -100,7 +108,9 @@ async function run(step: Step, moment: Moment, context: TurnContext): Promise<Tu
       await dropIntent(site);
       return "stepped";
     }
-    return await failStep(step, error, site, context);
+    const result = await failStep(step, error, site, context);
+    publish(describe(site, wish, reality), true);
+    return result;
   } finally {
     site.running = undefined;
     site.percent = undefined;

@@ -29,6 +29,8 @@ const settingsSchema = z.object({
       dfl: z._default(z.int(), 0),
       alveo: z._default(z.int(), 0),
       sriov: z._default(z.int(), 0),
+      /** How many times faster than real cards they take bitstreams. */
+      speed: z._default(z.number().check(z.positive()), 1),
     }),
   ),
 });

@@ -11,7 +11,7 @@ export class Discoverer {
   readonly #found: (discovery: Discovery) => Promise<void>;
   readonly #stop = new AbortController();
   #last: number;
-  #problems = "";
+  #problems = "[]";
 
   constructor(driver: Driver, runtime: Runtime, found: (discovery: Discovery) => Promise<void>) {
     this.#driver = driver;

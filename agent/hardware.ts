@@ -35,6 +35,7 @@ export async function openHardware(settings: Settings, hostId: string): Promise<
   const kernel = memoryKernel({
     cards: stockCards(settings.simulated),
     bootId: randomUUID(),
+    speed: settings.simulated.speed,
     persist: (state) => replaceFile(path, JSON.stringify(state)),
     ...(snapshot === undefined ? {} : { snapshot }),
   });

@@ -80,12 +80,13 @@ function serve(socket: Socket, options: LocalApiOptions): void {
     text += chunk;
     const lines = text.split("\n");
     text = lines.pop() ?? "";
+    if ([text, ...lines].some(({ length }) => length > longestRequest)) {
+      tell(socket, { ok: false, error: wireErrorOf(new Fault("MESSAGE_TOO_LARGE")) });
+      socket.end();
+      return;
+    }
     for (const line of lines) {
       turn = turn.then(async () => tell(socket, await answer(line, options)));
-    }
-    if (text.length > longestRequest) {
-      tell(socket, { ok: false, error: wireErrorOf(new Fault("MESSAGE_TOO_LARGE")) });
-      socket.destroy();
     }
   });
 }

@@ -12,7 +12,7 @@ import type { Site } from "./site.ts";
 import { type Memory, type Reality, type Step, type Wish } from "./step.ts";
 import { Superseded } from "./steps/context.ts";
 import { execute } from "./steps/executors.ts";
-import { effectiveWish } from "./wish.ts";
+import { effectiveWish, withoutOverridden } from "./wish.ts";
 
 /** Takes a description; `toCloud` is false for what only this host may see (Site.mayTell). */
 export type Publish = (body: ReportBody, toCloud: boolean) => void;
@@ -66,6 +66,7 @@ async function absorb(site: Site): Promise<void> {
   const { newest } = site;
   if (!site.trusted || newest === undefined || newest === site.wish) return;
   await site.changeMarks((marks) => absorbed(marks, newest));
+  await site.changeJournal((journal) => withoutOverridden(journal, site.marks, newest));
   site.wish = newest;
   // Said in the reports before this wish; said for ever it would hide what comes later.
   site.notice = undefined;

@@ -1,5 +1,7 @@
 import type { Desired, DesiredHandle } from "#protocol/wire/messages";
-import type { HandleRecord } from "../memory/journal.ts";
+import { type HandleRecord, type Journal, withHandle } from "../memory/journal.ts";
+import type { DeployableMarks } from "../memory/marks.ts";
+import { without } from "../memory/without.ts";
 import type { Memory, Wish } from "./step.ts";
 
 type Local = NonNullable<HandleRecord["local"]>;
@@ -26,6 +28,22 @@ export function effectiveWish(
     handles,
     handlesOnly: true,
   };
+}
+
+/** The journal without permits that a newer wish overrides: they must not come back with a later one. */
+export function withoutOverridden(
+  journal: Journal,
+  marks: DeployableMarks,
+  cloud: Desired,
+): Journal {
+  let left = journal;
+  for (const [name, record] of Object.entries(journal.handles)) {
+    const { local } = record;
+    if (local === undefined) continue;
+    if (isInForce(local, marks.fences[name] ?? 0, cloud.handles[name])) continue;
+    left = withHandle(left, name, without(record, "local"));
+  }
+  return left;
 }
 
 function isInForce(local: Local, fence: number, wished: DesiredHandle | undefined): boolean {

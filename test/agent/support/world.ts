@@ -12,6 +12,7 @@ import { type Files, nodeFiles } from "../../../agent/host/files.ts";
 import { type CardDescription, dflCard } from "../../../agent/host/memory-kernel/cards.ts";
 import { type MemoryKernel, memoryKernel } from "../../../agent/host/memory-kernel/kernel.ts";
 import type { Hypervisor } from "../../../agent/hypervisors/hypervisor.ts";
+import { without } from "../../../agent/memory/without.ts";
 import type { AgentOptions } from "../../../agent/options.ts";
 import { type Agent, startAgent } from "../../../agent/start.ts";
 import { ScriptedCloud } from "./scripted-cloud.ts";
@@ -33,7 +34,11 @@ export interface World {
   readonly port1: string;
   readonly logs: { readonly event: string; readonly facts: unknown }[];
   readonly image: (name: string) => ImageReference;
-  readonly start: (changes?: Partial<AgentOptions>) => Promise<Agent>;
+  /** Starts an agent with options changed, and some left out. */
+  readonly start: (
+    changes?: Partial<AgentOptions>,
+    left?: readonly (keyof AgentOptions)[],
+  ) => Promise<Agent>;
   /** Starts an agent that can be thrown away with everything it has in memory. */
   readonly startMortal: (changes?: Partial<AgentOptions>) => Promise<Mortal>;
   readonly report: (deployable?: string) => Report | undefined;
@@ -143,8 +148,8 @@ export async function makeWorld(cards: readonly CardDescription[] = [dflCard(0)]
     port1: deployableId(hostId, cardId, "port1"),
     logs,
     image: (name) => makeImage(cloud, name),
-    async start(changes = {}) {
-      const agent = await startAgent({ ...base(), ...changes });
+    async start(changes = {}, left = []) {
+      const agent = await startAgent(without({ ...base(), ...changes }, ...left) as AgentOptions);
       running.push(agent);
       return agent;
     },
@@ -203,7 +208,12 @@ class Life {
   }
 }
 
-function makeImage(cloud: ScriptedCloud, name: string): ImageReference {
+/** An image in the cloud's bucket at `origin`. */
+export function makeImage(
+  cloud: ScriptedCloud,
+  name: string,
+  origin = "https://bucket.test",
+): ImageReference {
   const interfaceId = dflCard(0).interfaceId;
   const functionId = uuidOf("function", name);
   const bytes = encodeGbs({
@@ -212,7 +222,7 @@ function makeImage(cloud: ScriptedCloud, name: string): ImageReference {
     name,
     payload: Buffer.from(`bits of ${name}`),
   });
-  const url = `https://bucket.test/${name}?signature=secret`;
+  const url = `${origin}/${name}?signature=secret`;
   cloud.images.set(url, bytes);
   return {
     id: uuidOf("image", name),

@@ -2,7 +2,7 @@ import { parseArgs } from "node:util";
 import { Fault } from "#domain/faults";
 import { without } from "./memory/without.ts";
 
-/** Every flag of every command; a command takes the ones named in {@link commands}. */
+/** Every flag of every command; a command takes the ones named in the table below. */
 const flags = {
   url: { type: "string" },
   token: { type: "string" },
@@ -24,7 +24,7 @@ export type Flags = Readonly<
 const everywhere = ["config", "state-dir", "socket"] as const;
 
 /** The commands with the flags they take beside those that all take. */
-export const commands = {
+const commands = {
   run: { takes: ["url"], says: "serve this machine's cards until stopped" },
   join: { takes: ["url", "token", "name"], says: "register this machine with a one-time token" },
   status: { takes: [], says: "what the running agent knows of its cards" },

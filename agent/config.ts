@@ -49,7 +49,7 @@ export const identitySchema = z.looseObject({
 export type Identity = z.infer<typeof identitySchema>;
 
 /** Where the settings file is unless `--config` or GATEHOUSE_CONFIG names another. */
-export const defaultConfigPath = "/etc/gatehouse-agent/config.json";
+const defaultConfigPath = "/etc/gatehouse-agent/config.json";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 type Reader = (text: string) => unknown;

@@ -15,7 +15,7 @@ const localRequest = z.discriminatedUnion("verb", [
 export type LocalRequest = z.infer<typeof localRequest>;
 
 /** The answer, one JSON object a line. */
-export type LocalAnswer =
+type LocalAnswer =
   | { readonly ok: true; readonly result: unknown }
   | { readonly ok: false; readonly error: WireError };
 

@@ -16,9 +16,9 @@ export interface RecordFolder {
 }
 
 /** How much of a record survived: `previous` = the newest copy is damaged, the one before is whole. */
-export type Survival = "none" | "current" | "previous" | "damaged";
+type Survival = "none" | "current" | "previous" | "damaged";
 
-export interface Kept<Value> {
+interface Kept<Value> {
   readonly value: Value | undefined;
   readonly survival: Survival;
 }

@@ -5,7 +5,7 @@ import type { Runtime } from "../runtime.ts";
 import type { Link, LinkEnd, OpenLink } from "./link.ts";
 
 /** Times of a session, ms (design §6). */
-export const times = {
+const times = {
   /** A link that is not welcomed in this time is given up. */
   welcome: 20_000,
   ping: 30_000,

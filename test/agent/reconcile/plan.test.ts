@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { uuidOf } from "#protocol/uuid";
 import type { Desired } from "#protocol/wire/messages";
@@ -337,7 +337,7 @@ describe("the next step", () => {
       { kind: "bind" },
     ],
   ];
-  test.each(cases)("%s", (_, wished, now, remembered, expected) => {
+  test.each(cases)("%s", (_, ...[wished, now, remembered, expected]) => {
     expect(plan(wished, now, remembered)).toMatchObject(expected);
   });
 });
@@ -367,7 +367,6 @@ function held(now: Reality): Reality {
 class Model {
   now = reality();
   remembered = memory();
-  readonly done: Step["kind"][] = [];
 
   absorb(wished: Wish): void {
     const marks = absorbed(this.remembered.marks, wished as Desired);
@@ -376,11 +375,7 @@ class Model {
   }
 
   apply(step: Step): void {
-    this.done.push(step.kind);
     const { marks, journal } = this.remembered;
-    if (step.kind === "program" || step.kind === "scrub") {
-      expect(occupiedHandles(this.now, this.remembered)).toEqual([]);
-    }
     switch (step.kind) {
       case "fetch":
         this.now = { ...this.now, image: "cached" };
@@ -389,10 +384,12 @@ class Model {
         this.now = { ...this.now, image: "verified" };
         break;
       case "scrub":
+        this.expectEmpty();
         this.now = { ...this.now, loaded: { functionId: null } };
         this.work({ scrubbed: bootId });
         break;
       case "program":
+        this.expectEmpty();
         this.now = { ...this.now, loaded: { functionId: step.image.functionId } };
         this.work({ programmed: uuidOf("op") });
         break;
@@ -424,6 +421,10 @@ class Model {
       case "read-back":
         throw new Error("nothing to read back in this model");
     }
+  }
+
+  expectEmpty(): void {
+    expect(occupiedHandles(this.now, this.remembered)).toEqual([]);
   }
 
   work(change: Partial<NonNullable<DeployableMarks["work"]>>): void {

@@ -44,6 +44,11 @@ const programs = (): string[] =>
   [...(world.cloud.receipts.get(world.port0)?.values() ?? [])].flatMap(({ body }) =>
     body.kind === "program" ? [body.sha256 ?? ""] : [],
   );
+const firstHandle = () => {
+  const handle = world.cloud.inventory[0]?.deployables[0]?.handles[0];
+  if (handle === undefined) throw new Error("no handle");
+  return handle;
+};
 const cardId = () => world.cloud.inventory[0]?.cardId ?? "";
 const loadedNow = () => world.kernel.snapshot().cards[0]?.regions[0]?.loaded;
 
@@ -195,8 +200,7 @@ test("a stuck card stays stuck for an agent that starts again in the same boot",
 test("a handle that a stranger holds keeps the scrub waiting, and it goes on by itself", async () => {
   world = await makeWorld();
   await begin();
-  const group = world.cloud.inventory[0]?.deployables[0]?.handles[0]?.iommuGroup;
-  const vf = world.cloud.inventory[0]?.deployables[0]?.handles[0]?.address ?? "";
+  const { address: vf, iommuGroup: group } = firstHandle();
   await world.kernel.write(`/sys/bus/pci/devices/${vf}/driver_override`, "vfio-pci", 1000);
   await world.kernel.write("/sys/bus/pci/drivers/dfl-pci/unbind", vf, 1000);
   await world.kernel.write("/sys/bus/pci/drivers_probe", vf, 1000);

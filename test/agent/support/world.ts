@@ -46,13 +46,13 @@ export interface World {
 }
 
 /** An agent that loses hold of the world when it is killed. */
-export interface Mortal {
+interface Mortal {
   readonly agent: Promise<Agent>;
   kill(): void;
 }
 
 /** A hypervisor whose guests open the VFIO group, as QEMU does. */
-export class Guests implements Hypervisor {
+class Guests implements Hypervisor {
   readonly name = "libvirt";
   readonly calls: string[] = [];
   /** Codes to fail the next calls with. */

@@ -72,11 +72,16 @@ function stateEvents(before: Deployable, after: Deployable): readonly AuditEvent
 function handleEvents(before: Deployable, after: Deployable): readonly AuditEvent[] {
   return Object.entries(after.handles).flatMap(([name, handle]) => {
     const was = before.handles[name]?.state;
-    if (was === undefined || was === handle.state) return [];
+    if (was === undefined || was === handle.state || isToldByClaim(was, handle.state)) return [];
     const claim = handle.holder?.claim ?? before.handles[name]?.holder?.claim;
     const text = `${name} at ${handle.address}: ${was} → ${handle.state}, fence ${handle.fence}`;
     return [{ kind: "handle.state", text, claim, project: projectOf(after, name) }];
   });
+}
+
+/** A grant and a release are told by the claim itself. */
+function isToldByClaim(was: string, is: string): boolean {
+  return (was === "free" && is === "claimed") || (was !== "free" && is === "releasing");
 }
 
 function projectOf(deployable: Deployable, name: string): string | undefined {

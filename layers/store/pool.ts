@@ -8,26 +8,38 @@ import type { Page, Query } from "#store/table";
 /** Rows read from one shard in one look. */
 const perShard = 6;
 
-/** Pools seen to be larger than one look, with a region seen in them: a point to enter them near. */
+/**
+ * Pools seen to be larger than one look, by partition: the `region#image#` a row seen in them has,
+ * so that they can be entered near it at a random id.
+ */
 export type LargePools = Map<string, string>;
 
+interface Look {
+  readonly pk: string;
+  readonly sk: Range;
+}
+
+type Range = { readonly beginsWith: string } | { readonly from: string; readonly to: string };
+
 /**
- * Free deployables of the wanted classes, one look into every shard in parallel: those with exactly
- * the wanted image first come from their own look. A pool that fits one look is read from its start,
- * so "none" is only said after all shards; a large one is entered at a random point.
+ * Free deployables of the wanted classes in one round trip, those with exactly the wanted image from
+ * looks of their own. A class whose shards are all small is read in all of them; of a large one, one
+ * random shard is entered at a random point, so that racing callers spread. What this does not find
+ * may still be there: only {@link walkPool} says "none".
  */
 export async function lookIntoPool(
   store: Store,
   need: Requirement,
   large: LargePools,
 ): Promise<readonly Deployable[]> {
-  const looks = need.resourceClasses.flatMap((resourceClass) =>
-    Array.from({ length: poolShards }, (_, shard) => poolPk(resourceClass, shard)).flatMap((pk) => {
-      const ranges = [anyImage(store, need, large.get(pk))];
-      if (need.image !== undefined) ranges.unshift(exactImage(need));
-      return ranges.map((sk) => ({ pk, sk }));
-    }),
-  );
+  const looks = need.resourceClasses.flatMap((resourceClass) => {
+    const shards = shardsOf(resourceClass);
+    const exact = need.image === undefined ? [] : shards.map((pk) => exactImage(pk, need));
+    return [
+      ...exact,
+      ...entered(store, shards, large).map((pk) => anyImage(store, pk, need, large)),
+    ];
+  });
   const pages = await Promise.all(
     looks.map(({ pk, sk }) => store.table.query({ index: "gsi1", pk, sk, limit: perShard })),
   );
@@ -35,45 +47,46 @@ export async function lookIntoPool(
   return distinct(pages);
 }
 
-type Range = { readonly beginsWith: string } | { readonly from: string; readonly to: string };
-
-function exactImage(need: Requirement): Range {
-  const id = need.image?.id;
-  return { beginsWith: poolSk(need.image?.interfaceId, id, "") };
+function shardsOf(resourceClass: string): readonly string[] {
+  return Array.from({ length: poolShards }, (_, shard) => poolPk(resourceClass, shard));
 }
 
-/** From the start while the pool is small, else from a random point of a region, against contention. */
-function anyImage(store: Store, need: Requirement, known: string | undefined): Range {
-  const wanted = need.image?.interfaceId;
-  const region = wanted ?? known;
-  if (known === undefined || region === undefined) {
-    return wanted === undefined
-      ? { from: " ", to: "~" }
-      : { from: `${wanted}#`, to: `${wanted}#~` };
-  }
-  const start = randomStart(store);
-  return { from: `${region}#${start}`, to: wanted === undefined ? "~" : `${region}#~` };
+function entered(store: Store, shards: readonly string[], large: LargePools): readonly string[] {
+  if (!shards.every((pk) => large.has(pk))) return shards;
+  const one = shards[Math.floor(store.random() * shards.length)];
+  return one === undefined ? shards : [one];
 }
 
-/** Among the blank cards (`-`) or among those with an image loaded. */
-function randomStart(store: Store): string {
-  const hex = Math.floor(store.random() * 0x1_0000_0000)
+function exactImage(pk: string, { image }: Requirement): Look {
+  return { pk, sk: { beginsWith: poolSk(image?.interfaceId, image?.id, "") } };
+}
+
+/** From the start while the pool is small, else near a row seen before, at a random id. */
+function anyImage(store: Store, pk: string, need: Requirement, large: LargePools): Look {
+  const region = need.image?.interfaceId;
+  const to = region === undefined ? "~" : `${region}#~`;
+  const known = large.get(pk);
+  if (known === undefined)
+    return { pk, sk: { from: region === undefined ? " " : `${region}#`, to } };
+  const near = region === undefined || known.startsWith(`${region}#`) ? known : `${region}#-#`;
+  return { pk, sk: { from: `${near}${randomHex(store)}`, to } };
+}
+
+function randomHex(store: Store): string {
+  return Math.floor(store.random() * 0x1_0000_0000)
     .toString(16)
     .padStart(8, "0");
-  return store.random() < 0.5 ? `-#${hex}` : hex;
 }
 
-function noteSize(
-  looks: readonly { readonly pk: string; readonly sk: Range }[],
-  pages: readonly Page[],
-  large: LargePools,
-): void {
-  for (const [index, { pk }] of looks.entries()) {
+/** A look that ends in more rows means large; one into an exact image tells nothing of the rest. */
+function noteSize(looks: readonly Look[], pages: readonly Page[], large: LargePools): void {
+  for (const [index, { pk, sk }] of looks.entries()) {
+    if ("beginsWith" in sk) continue;
     const page = pages[index];
-    const [sample] = page?.items ?? [];
-    if (sample === undefined) large.delete(pk);
+    const sample = page?.items[0]?.["gsi1sk"];
+    if (typeof sample !== "string") large.delete(pk);
     else if (page?.next !== undefined) {
-      large.set(pk, valueOf<Deployable>(sample).interfaceId ?? "-");
+      large.set(pk, sample.slice(0, sample.lastIndexOf("#") + 1));
     }
   }
 }

@@ -154,6 +154,11 @@ export function freeHandles(deployable: Deployable): readonly string[] {
 
 const working: ReadonlySet<Health["state"]> = new Set(["ok", "unmonitored"]);
 
+/** True while the card is there and does not complain. */
+export function isWorking({ present, health }: Deployable): boolean {
+  return present && working.has(health.state);
+}
+
 /** The lifecycle state and, for `faulty`, the reason (design §5): worst fact first. */
 export function stateOf(deployable: Deployable): {
   readonly state: DeployableState;

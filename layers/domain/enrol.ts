@@ -1,7 +1,7 @@
 import type { Deployable, Handle, Health, Loaded, ScrubMethod, Sharing } from "./deployable.ts";
 import { sameContent } from "./same.ts";
 import { hardwareTraits, resourceClassOf } from "./traits.ts";
-import { scrubIfUnproven } from "./transitions.ts";
+import { scrubIfUnproven, withoutProofs } from "./transitions.ts";
 
 /** A card as an inventory names it (wire/inventory.ts has the schema). */
 export interface FoundDevice {
@@ -59,12 +59,14 @@ export function enrol(
     ...base,
     ...hardware(found, facts),
     handles: mergeHandles(base, found),
+    // Another shell is another card: what was proven was proven of the one before.
+    clean: base.clean && base.interfaceId === found.interfaceId,
     present: found.health.state !== "gone",
     health: found.health,
     hostName: facts.finder.hostName,
     hostOnline: facts.finder.online,
   };
-  const proven = scrubIfUnproven(merged, now);
+  const proven = scrubIfUnproven(withoutProofs(base, merged), now);
   if (known !== undefined && sameContent(known, proven)) return known;
   return { ...proven, revision: base.revision + 1, updatedAt: now };
 }
@@ -151,6 +153,7 @@ function mergeHandles(base: Deployable, found: FoundDeployable): Deployable["han
     {
       ...(base.handles[name] ?? { fence: 0, state: "releasing", plugged: false }),
       ...facts,
+      iommuGroup: facts.iommuGroup,
       reason: facts.reason,
     },
   ]);

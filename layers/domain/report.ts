@@ -4,11 +4,12 @@ import {
   type Health,
   heldHandles,
   isPending,
+  isWorking,
   type Loaded,
   type Trouble,
 } from "./deployable.ts";
 import { sameContent } from "./same.ts";
-import { abandon, scrubIfUnproven } from "./transitions.ts";
+import { abandon, lift, scrubIfUnproven, startOver, withoutProofs } from "./transitions.ts";
 
 /** A report as the domain sees it (wire/messages.ts has the schema). */
 export interface Report {
@@ -41,7 +42,7 @@ export interface Decision {
 }
 
 export interface Applied {
-  /** The same object when the report changes nothing. */
+  /** The same object when the report is old news; the same revision when it changes no fact. */
   readonly deployable: Deployable;
   readonly bound: readonly Decision[];
   readonly failed: readonly Decision[];
@@ -49,11 +50,13 @@ export interface Applied {
 
 /**
  * What a report makes of a deployable. A report that is not newer than the stored one changes
- * nothing; one of another image generation may tell what is loaded and how the card feels, never
- * lifecycle, cleanliness or a claim (design §6).
+ * nothing; one of another image generation may tell what is loaded and how the card feels, and void
+ * proofs, but never move lifecycle or claims nor prove anything (design §6). Counters are lifted
+ * above the agent's first: they never fall, also when this row is an older copy (I2).
  */
-export function applyReport(before: Deployable, report: Report, now: number): Applied {
-  if (!isNewer(report, before.reported)) return { deployable: before, bound: [], failed: [] };
+export function applyReport(known: Deployable, report: Report, now: number): Applied {
+  if (!isNewer(report, known.reported)) return { deployable: known, bound: [], failed: [] };
+  const before = lift(known, marksOf(report), now);
   const seen: Deployable = {
     ...before,
     loaded: merged(before, report),
@@ -63,12 +66,41 @@ export function applyReport(before: Deployable, report: Report, now: number): Ap
     reported: { epoch: report.epoch, seq: report.seq },
   };
   if (report.imageGeneration !== before.imageGeneration) {
-    return { deployable: settle(before, seen, now), bound: [], failed: [] };
+    return undecided(known, changedBehindUs(before, seen, report), now);
   }
   const told = { ...seen, ...progress(before, report), bootId: report.bootId };
-  const owned = { ...told, clean: report.clean && heldHandles(before).length === 0 };
+  const owned = { ...told, clean: isProvenClean(before, seen, report) };
   const handled = { ...owned, handles: handlesAfter(owned, report) };
-  return decided(before, handled, report, now);
+  return isCutOff(before, handled)
+    ? undecided(known, startOver(handled, now), now)
+    : decided(known, handled.present ? handled : withoutProofs(before, handled), report, now);
+}
+
+/** A generation of a free card whose agent, after a reboot, says that it has nothing to do. */
+function isCutOff(before: Deployable, after: Deployable): boolean {
+  const isRebooted = before.bootId !== undefined && before.bootId !== after.bootId;
+  return isRebooted && isPending(after) && after.phase === "idle";
+}
+
+function marksOf(report: Report): Parameters<typeof lift>[1] {
+  const fences = Object.entries(report.handles).map(([name, { fence }]) => [name, fence] as const);
+  return { imageGeneration: report.imageGeneration, fences: Object.fromEntries(fences) };
+}
+
+/** A card that was away proves itself again, whatever its agent remembers of it. */
+function isProvenClean(before: Deployable, seen: Deployable, report: Report): boolean {
+  return report.clean && before.present && seen.present && heldHandles(before).length === 0;
+}
+
+/** An agent that works by another generation proves nothing, but it can tell that a proof ended. */
+function changedBehindUs(before: Deployable, seen: Deployable, report: Report): Deployable {
+  const isSame = seen.loaded.functionId === before.loaded.functionId;
+  const facts = { ...seen, clean: seen.clean && isSame };
+  return isPending(before) ? facts : withoutProofs(before, { ...facts, bootId: report.bootId });
+}
+
+function undecided(known: Deployable, after: Deployable, now: number): Applied {
+  return { deployable: settle(known, after, now), bound: [], failed: [] };
 }
 
 function isNewer(
@@ -78,12 +110,13 @@ function isNewer(
   return report.epoch > stored.epoch || (report.epoch === stored.epoch && report.seq > stored.seq);
 }
 
-/** Image facts are kept only while the card still says the function they belong to. */
+/** Image facts are kept only under their boot and while the card says the function they belong to. */
 function merged(before: Deployable, report: Report): Loaded {
   const { functionId, imageId, sha256 } = report.loaded;
   if (functionId === null) return { functionId };
   if (sha256 !== undefined) return { functionId, imageId, sha256 };
-  return before.loaded.functionId === functionId ? before.loaded : { functionId };
+  const isKept = before.bootId === report.bootId && before.loaded.functionId === functionId;
+  return isKept ? before.loaded : { functionId };
 }
 
 function loadedType(before: Deployable, report: Report): string | undefined {
@@ -134,7 +167,10 @@ function handleAfter(
       ? { ...handle, state: "free", attachment: undefined, error: undefined }
       : { ...handle, error };
   }
-  if (handle.state === "free") return told.clean ? handle : { ...handle, state: "releasing" };
+  if (handle.state === "free") {
+    const isProven = told.state === "unplugged" && told.clean;
+    return isProven ? handle : { ...handle, state: "releasing" };
+  }
   return told.state === "plugged"
     ? { ...handle, state: "plugged", attachment: told.attachment, error }
     : { ...handle, state: "claimed", attachment: undefined, error };
@@ -161,8 +197,8 @@ function decided(before: Deployable, after: Deployable, report: Report, now: num
     return failing(before, after, binding, now);
   }
   const proven = binding.filter(({ handle, fence }) => report.handles[handle]?.fence === fence);
-  if (isPending(after) || !holdsWish(after)) {
-    return { deployable: settle(before, after, now), bound: [], failed: [] };
+  if (isPending(after) || !holdsWish(after) || !isWorking(after)) {
+    return undecided(before, after, now);
   }
   const handles = Object.fromEntries(
     Object.entries(after.handles).map(([name, handle]) => [
@@ -202,10 +238,14 @@ function failing(
   };
 }
 
-/** One revision for all that the report changed; the scrub that follows from it is wished at once. */
+/**
+ * One revision for all that the report changed; the scrub that follows from it is wished at once.
+ * A report that changes no fact raises no revision, yet it is remembered as heard: an older one that
+ * arrives after it must not be believed.
+ */
 function settle(before: Deployable, after: Deployable, now: number): Deployable {
   const scrubbed = scrubIfUnproven(after, now);
-  if (sameFacts(before, scrubbed)) return before;
+  if (sameFacts(before, scrubbed)) return { ...before, reported: after.reported };
   return { ...scrubbed, revision: before.revision + 1, updatedAt: now };
 }
 

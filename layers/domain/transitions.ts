@@ -74,12 +74,20 @@ export function grant(
     },
   );
   const program =
-    image === undefined
-      ? { clean: false }
-      : hasLoaded(deployable, image)
-        ? { wish: { image }, clean: false }
-        : wishing(deployable, { image });
+    image !== undefined && !hasLoaded(deployable, image)
+      ? wishing(deployable, { image })
+      : { wish: image === undefined ? keptWish(deployable) : { image }, clean: false };
   return revise(deployable, { handles, lastProject: takers[0]?.project, ...program }, now);
+}
+
+/**
+ * The wish under a claim that asks for no image: what is loaded stays. A scrub that is done must not
+ * stay wished, or an agent that lost its memory would do it again under the tenant.
+ */
+function keptWish(deployable: Deployable): Wish {
+  if (heldHandles(deployable).length > 0) return deployable.wish;
+  const { image } = deployable.wish;
+  return image !== undefined && hasLoaded(deployable, image) ? { image } : {};
 }
 
 /** A new image on a claimed deployable: the developer's loop. Consent of all holders is checked before. */
@@ -115,14 +123,17 @@ export function detach(deployable: Deployable, name: string, now: number): Deplo
 
 /**
  * Takes a handle off its claim: fence + 1, dirty until the agent proves it unplugged and clean.
- * The last one out makes an `erase` card a scrub, after which a shareable image may be loaded again.
+ * The last one out makes an `erase` card a scrub, after which a shareable image may be loaded again;
+ * on any other card it stops a program that nobody waits for any more.
  */
 export function release(deployable: Deployable, name: string, now: number): Deployable {
   const handles = withHandles(deployable, [name], dirty);
   const released = revise(deployable, { handles }, now);
-  return mustErase(released)
-    ? { ...released, ...wishing(released, cleanWish(released)) }
-    : released;
+  if (mustErase(released)) {
+    return { ...released, ...wishing(released, { ...scrubWish(released), ...reload(released) }) };
+  }
+  const isUnwanted = isPending(released) && heldHandles(released).length === 0;
+  return isUnwanted && released.programmable ? { ...released, ...wishing(released, {}) } : released;
 }
 
 function dirty(handle: Handle): Handle {
@@ -137,50 +148,92 @@ function dirty(handle: Handle): Handle {
   };
 }
 
-/** A bind that failed or missed its deadline: the handle is taken back and the card proven anew. */
+/**
+ * A bind that failed or missed its deadline: the handle is taken back and the card proven anew under
+ * a new generation. The image that failed is not loaded again for nobody; other holders keep theirs.
+ */
 export function abandon(deployable: Deployable, name: string, now: number): Deployable {
   const freed = release(deployable, name, now);
-  if (freed.imageGeneration > deployable.imageGeneration || !freed.programmable) return freed;
-  return { ...freed, ...wishing(freed, {}) };
+  if (mustErase(freed)) return { ...freed, wish: scrubWish(freed) };
+  const isNew = freed.imageGeneration > deployable.imageGeneration;
+  if (isNew || !freed.programmable) return freed;
+  const { image } = freed.wish;
+  const isShared = heldHandles(freed).length > 0;
+  return { ...freed, ...wishing(freed, isShared && image !== undefined ? { image } : {}) };
 }
 
 function mustErase(deployable: Deployable): boolean {
   return deployable.scrubMethod === "erase" && heldHandles(deployable).length === 0;
 }
 
-function cleanWish(deployable: Deployable): Wish {
+function scrubWish({ scrubMethod }: Deployable): Wish {
+  return scrubMethod === undefined ? {} : { scrub: scrubMethod };
+}
+
+/** Only an image that was proven on this card comes back: one that fails would take it out of use. */
+function reload(deployable: Deployable): Wish {
   const { image } = deployable.wish;
-  return { scrub: "erase", image: image?.keep === true ? image : undefined };
+  const isProven = image?.keep === true && hasLoaded(deployable, image);
+  return isProven && deployable.outcome.result === "ready" ? { image } : {};
 }
 
 /** A free card that lost its proof (new boot, new card, changed behind our back) is scrubbed again. */
 export function scrubIfUnproven(deployable: Deployable, now: number): Deployable {
-  const unproven =
+  const isDue =
     mustErase(deployable) &&
     !deployable.clean &&
     !isPending(deployable) &&
     deployable.present &&
     deployable.outcome.result !== "failed";
-  if (!unproven) return deployable;
+  if (!isDue) return deployable;
   return revise(deployable, wishing(deployable, { scrub: "erase" }), now);
 }
 
 /** An operator's order to try again on a card whose last generation failed. */
 export function retry(deployable: Deployable, now: number): Deployable {
-  const wish = heldHandles(deployable).length === 0 ? cleanWish(deployable) : deployable.wish;
+  const isFree = heldHandles(deployable).length === 0;
+  const wish = isFree ? scrubWish(deployable) : deployable.wish;
   return revise(deployable, wishing(deployable, wish), now);
 }
 
-/** Sets what the whole host or an operator says about it. */
+/**
+ * Sets what the whole host or an operator says about it. Another boot id, or a card that vanished,
+ * voids every proof (design §4).
+ */
 export function mark(
   deployable: Deployable,
-  facts: Partial<Pick<Deployable, "hostOnline" | "enabled" | "present" | "hostName">>,
+  facts: Partial<Pick<Deployable, "hostOnline" | "enabled" | "present" | "hostName" | "bootId">>,
   now: number,
 ): Deployable {
   const same = Object.entries(facts).every(
     ([name, value]) => deployable[name as keyof typeof facts] === value,
   );
-  return same ? deployable : revise(deployable, facts, now);
+  if (same) return deployable;
+  const marked = withoutProofs(deployable, { ...deployable, ...facts });
+  const isCut = isPending(marked) && marked.bootId !== deployable.bootId;
+  const proven = isCut ? startOver(marked, now) : scrubIfUnproven(marked, now);
+  return { ...proven, revision: deployable.revision + 1, updatedAt: now };
+}
+
+/** `after` less the proofs that ended since `before`: all, when the host rebooted or the card is gone. */
+export function withoutProofs(before: Deployable, after: Deployable): Deployable {
+  const isRebooted = before.bootId !== undefined && after.bootId !== before.bootId;
+  if (after.present && !isRebooted) return after;
+  const handles = withHandles(after, Object.keys(after.handles), (handle) =>
+    handle.state === "free" ? { ...handle, state: "releasing" } : handle,
+  );
+  const { functionId } = after.loaded;
+  return { ...after, handles, clean: false, loaded: { functionId }, loadedType: undefined };
+}
+
+/**
+ * Wishes the scrub of a free card once more, when a reboot came between: its agent may have finished
+ * the generation without having told, and what it finished is void.
+ */
+export function startOver(deployable: Deployable, now: number): Deployable {
+  return mustErase(deployable) && deployable.present
+    ? revise(deployable, wishing(deployable, scrubWish(deployable)), now)
+    : deployable;
 }
 
 /**
@@ -203,6 +256,8 @@ export function lift(
     (handle, name) => ({ ...handle, fence: (marks.fences[name] ?? 0) + 1 }),
   );
   const raised =
-    generation === deployable.imageGeneration ? {} : { imageGeneration: generation + 1 };
+    generation === deployable.imageGeneration
+      ? {}
+      : { imageGeneration: generation + 1, clean: false };
   return revise(deployable, { handles, ...raised }, now);
 }

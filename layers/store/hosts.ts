@@ -34,7 +34,7 @@ export function beatOf(item: Item): Beat {
   return { host, state, epoch, seenAt, connection };
 }
 
-/** A new host under a name nobody has, with its heartbeat row. NAME_TAKEN. */
+/** A new host under a name nobody has, with its heartbeat row. NAME_TAKEN; CONFLICT. */
 export async function createHost(store: Store, host: Host, also: readonly Write[]): Promise<void> {
   const beat: Beat = { host: host.id, state: "offline", epoch: 0, seenAt: 0 };
   const result = await store.table.write([
@@ -47,9 +47,10 @@ export async function createHost(store: Store, host: Host, also: readonly Write[
     { kind: "put", item: beatRow(beat), if: absent("pk") },
     ...also,
   ]);
-  if (!result.ok) {
-    throw new Fault("NAME_TAKEN", `a host named ${host.name} exists`, { field: "name" });
-  }
+  if (result.ok) return;
+  const [, named] = result.failures;
+  if (named?.reason !== "condition") throw new Fault("CONFLICT", "this host is being created");
+  throw new Fault("NAME_TAKEN", `a host named ${host.name} exists`, { field: "name" });
 }
 
 /** One host, consistently read. UNKNOWN_HOST. */
@@ -98,9 +99,12 @@ export function freeHostName(name: string): Write {
   return { kind: "delete", key: hostNameKey(name) };
 }
 
-/** Hosts by name. */
-export async function listHosts(store: Store, wanted: Wanted): Promise<List<Host>> {
-  const entry = (item: Item) => valueOf<Host>(item);
+/** Hosts by name, or the one of a name. */
+export async function listHosts(store: Store, wanted: Wanted, name?: string): Promise<List<Host>> {
+  const entry = (item: Item) => {
+    const host = valueOf<Host>(item);
+    return name === undefined || host.name === name ? host : undefined;
+  };
   return await listShardsOf(store, { index: "gsi1", prefix: "HOSTS", entry }, wanted);
 }
 

@@ -1,0 +1,20 @@
+import type { Beat, Host } from "#domain/host";
+import type { HostView } from "#protocol/http/hosts";
+import { present, timeOf } from "../views.ts";
+
+/** A host with its sign of life; key and machine digest are not shown. */
+export function hostView(host: Host, beat: Pick<Beat, "epoch" | "seenAt">): HostView {
+  return present({
+    id: host.id,
+    name: host.name,
+    state: host.state,
+    joined: host.publicKey !== undefined,
+    revoked: host.revoked,
+    alarm: host.alarm,
+    agentVersion: host.agentVersion,
+    bootId: host.bootId,
+    epoch: beat.epoch,
+    seenAt: beat.seenAt === 0 ? undefined : timeOf(beat.seenAt),
+    createdAt: timeOf(host.createdAt),
+  }) as HostView;
+}

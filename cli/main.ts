@@ -30,7 +30,10 @@ const io: Io = {
   interrupted: interrupt.signal,
 };
 
-process.exitCode = await run(process.argv.slice(2), io);
+// No top-level await: the bundle is CommonJS. `run` never rejects.
+void run(process.argv.slice(2), io).then((code) => {
+  process.exitCode = code;
+});
 
 function terminal(stream: NodeJS.WriteStream): Terminal {
   // `gatehouse events | head` closes the pipe: nobody reads on, so there is nothing to report.

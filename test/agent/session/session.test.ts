@@ -142,6 +142,22 @@ test("malformed, unknown, oversized and early messages are answered or ignored, 
   await world.time.until(ready(1), "still working");
 });
 
+test("what comes before the welcome is not acted on", async () => {
+  world = await makeWorld();
+  const old = programWish({ imageGeneration: 1 });
+  world.cloud.floors[world.port0] = { imageGeneration: 5, fences: { vf0: 7 } };
+  world.cloud.early.push({ ...old, type: "desired" }, { type: "drain" });
+  world.cloud.early.push({ type: "pong", serverTime: 1, stale: [] });
+  await world.start();
+  await connected();
+  expect(world.logs.filter(({ event }) => event === "message-before-welcome")).toHaveLength(3);
+  expect(world.report()).toMatchObject({ imageGeneration: 5, revision: 0, phase: "idle" });
+  world.cloud.wish(
+    programWish({ imageGeneration: 6, handles: { vf0: { fence: 8, plugged: false } } }),
+  );
+  await world.time.until(ready(6), "the wish after it");
+});
+
 test("a wish of an older fence or generation is refused and the newer one stays", async () => {
   world = await makeWorld();
   await world.start();
@@ -311,6 +327,30 @@ test("without sockets the same exchange runs as polls, and goes back to sockets 
   await world.time.advance(5 * 60_000);
   await world.time.until(() => agent.status().cloud.by === "socket", "a socket again", 500);
   await world.time.until(() => world.report()?.epoch === world.cloud.epoch, "reported again");
+});
+
+test.each([3_600_000, -3_600_000])(
+  "a poll with the clock off by %i ms signs again too",
+  async (off) => {
+    world = await makeWorld();
+    world.time.wallBase += off;
+    world.cloud.mishaps.socketsRefused = true;
+    const agent = await world.start();
+    await world.time.until(() => agent.status().cloud.by === "poll", "polling", 500);
+    await connected();
+  },
+);
+
+test("polls that fail come back by themselves", async () => {
+  world = await makeWorld();
+  world.cloud.mishaps.socketsRefused = true;
+  const agent = await world.start();
+  await world.time.until(() => agent.status().cloud.connected, "polling", 500);
+  world.cloud.mishaps.away = true;
+  await world.time.until(() => !agent.status().cloud.connected, "lost", 500);
+  world.cloud.mishaps.away = false;
+  await world.time.until(() => agent.status().cloud.connected, "polling again", 500);
+  await world.time.until(() => world.report()?.epoch === world.cloud.epoch, "reported", 500);
 });
 
 test("a drained host finishes what it has and serves no new claim", async () => {

@@ -51,7 +51,8 @@ export class ScriptedCloud {
   epoch = 0;
   /** The newest session; older ones are not heard. */
   line: { epoch: number; send(message: CloudMessage | string): void } | undefined;
-  drainOnWelcome = false;
+  /** Frames that come before every welcome, as a network that reorders would bring them. */
+  readonly early: CloudMessage[] = [];
   readonly #publicKey: KeyObject;
   readonly now: () => number;
 
@@ -147,6 +148,7 @@ export class ScriptedCloud {
       const last = [...chain.values()].at(-1);
       return [id, { number: last?.body.number ?? 0, digest: last ? receiptDigest(last.body) : "" }];
     });
+    for (const message of this.early) line.send(message);
     line.send({
       type: "welcome",
       epoch: this.epoch,
@@ -155,7 +157,6 @@ export class ScriptedCloud {
       chainHeads: Object.fromEntries(heads),
       wants: hello.inventoryHash === this.inventoryHash ? [] : ["inventory"],
     });
-    if (this.drainOnWelcome) line.send({ type: "drain" });
   }
 
   #inventory(message: Extract<AgentMessage, { type: "inventory" }>): void {

@@ -1,24 +1,21 @@
-import { randomUUID } from "node:crypto";
 import { Fault, isFault } from "#domain/faults";
 import type { Host } from "#domain/host";
 import { type HostEvent, type HostState, hostLifecycle, next } from "#domain/lifecycle";
 import { hostRoutes } from "#protocol/http/host-routes";
 import type { CreateHost, HostView } from "#protocol/http/hosts";
-import { beatOf, changeHost, createHost, findHost, listHosts, readBeat } from "#store/hosts";
+import { beatOf, changeHost, findHost, listHosts, readBeat } from "#store/hosts";
 import { beatKey } from "#store/keys";
 import type { Wanted } from "#store/lists";
 import type { Store } from "#store/store";
 import { type Create, entry } from "../entry.ts";
 import { removeHost } from "../parts/host-removal.ts";
 import { changeBeat, endSession, type Sessions, withdraw } from "../parts/host-session.ts";
-import { joinTokens, type KeptToken } from "../parts/join-token.ts";
-import { onlyOnce } from "../parts/once.ts";
 import { pushFrom } from "../parts/push.ts";
 import { storeFrom } from "../parts/store.ts";
 import type { Answer, Call } from "./call.ts";
+import { createToken, createWithToken } from "./joining.ts";
 import { handle, httpFunction } from "./stack.ts";
 import { hostView } from "./views/host.ts";
-import { timeOf } from "./views.ts";
 
 interface HostFilter extends Wanted {
   readonly name?: string;
@@ -31,66 +28,6 @@ async function hostOf(store: Store, call: Call): Promise<Host> {
 
 async function viewOf(store: Store, host: Host): Promise<HostView> {
   return hostView(host, await readBeat(store, host.id));
-}
-
-async function create({ store }: Sessions, call: Call<CreateHost>): Promise<Answer> {
-  return await tokenOnce(store, call, async () => {
-    const now = store.now();
-    const host: Host = {
-      id: randomUUID(),
-      name: call.body.name,
-      state: "joined",
-      revoked: false,
-      createdAt: now,
-      updatedAt: now,
-      revision: 0,
-    };
-    return { host: host.id, save: async (also) => await createHost(store, host, also) };
-  });
-}
-
-async function createToken({ store }: Sessions, call: Call): Promise<Answer> {
-  return await tokenOnce(store, call, async () => {
-    const host = await hostOf(store, call);
-    if (host.state === "removed") throw wrongState(host);
-    return {
-      host: host.id,
-      save: async (also) => {
-        const result = await store.table.write(also);
-        if (!result.ok) throw new Fault("TRY_AGAIN", undefined, { retryAfterSeconds: 1 });
-      },
-    };
-  });
-}
-
-type Writes = Parameters<Store["table"]["write"]>[0];
-
-/** Makes a token for the host that `target` finds or makes; `save` writes it. */
-async function tokenOnce(
-  store: Store,
-  call: Call,
-  target: () => Promise<{
-    readonly host: string;
-    readonly save: (also: Writes) => Promise<void>;
-  }>,
-): Promise<Answer> {
-  const tokens = await joinTokens(store, call.headers["idempotency-key"]);
-  const answer = async (kept: KeptToken, joinToken: string) => ({
-    body: {
-      host: await viewOf(store, await findHost(store, kept.host)),
-      joinToken,
-      expiresAt: timeOf(kept.expiresAt),
-    },
-  });
-  return await onlyOnce<KeptToken>(store, call.once, {
-    make: async (remember) => {
-      const { host, save } = await target();
-      const { token, kept, row } = tokens.fresh(host, store.now());
-      await save([row, remember(kept)]);
-      return await answer(kept, token);
-    },
-    replay: async (kept) => await answer(kept, tokens.again(kept)),
-  });
 }
 
 async function list(store: Store, call: Call<unknown, HostFilter>): Promise<Answer> {
@@ -170,7 +107,7 @@ async function revoke(sessions: Sessions, call: Call): Promise<Answer> {
 export function hostsFunction(sessions: Sessions) {
   const { store } = sessions;
   return httpFunction(hostRoutes, {
-    createHost: handle(async (call: Call<CreateHost>) => await create(sessions, call)),
+    createHost: handle(async (call: Call<CreateHost>) => await createWithToken(store, call)),
     listHosts: handle(async (call: Call<unknown, HostFilter>) => await list(store, call)),
     getHost: handle(async (call: Call) => ({
       body: await viewOf(store, await hostOf(store, call)),
@@ -178,7 +115,7 @@ export function hostsFunction(sessions: Sessions) {
     removeHost: handle(async (call: Call) => ({
       body: await viewOf(store, await removeHost(sessions, await hostOf(store, call))),
     })),
-    createJoinToken: handle(async (call: Call) => await createToken(sessions, call)),
+    createJoinToken: handle(async (call: Call) => await createToken(store, call)),
     drainHost: handle(async (call: Call) => await drain(sessions, call)),
     activateHost: handle(async (call: Call) => await activate(sessions, call)),
     revokeHost: handle(async (call: Call) => await revoke(sessions, call)),

@@ -1,15 +1,15 @@
 import { settingRoutes } from "#protocol/http/setting-routes";
-import type { EventView } from "#protocol/http/settings";
 import { type EventFilter, listEvents, type StoredEvent, systemScope } from "#store/events";
-import type { Wanted } from "#store/lists";
+import type { List, Wanted } from "#store/lists";
 import type { Store } from "#store/store";
 import { type Create, entry } from "../entry.ts";
+import { mergedPage } from "../parts/merged.ts";
 import { storeFrom } from "../parts/store.ts";
 import type { Answer, Call, Caller } from "./call.ts";
 import { handle, httpFunction } from "./stack.ts";
-import { timeOf } from "./views.ts";
+import { eventView } from "./views/event.ts";
 
-interface Filter extends Wanted {
+interface EventQuery extends Wanted {
   readonly claim?: string;
   readonly deployable?: string;
   readonly image?: string;
@@ -17,36 +17,81 @@ interface Filter extends Wanted {
   readonly since?: string;
 }
 
-function eventView({ at, ...event }: StoredEvent): EventView {
-  return { ...event, at: timeOf(at) };
+/**
+ * What changed, newest first: a project's own events; for admins also those of the system, and of
+ * every project when they ask about one claim, deployable, image or host.
+ */
+async function list(store: Store, call: Call<unknown, EventQuery>): Promise<Answer> {
+  const { caller, query } = call;
+  const about = subjectOf(query);
+  const page =
+    about === undefined
+      ? await unfiltered(store, caller, query)
+      : await listed(store, about, { keep: keeps(caller, query), since: query.since }, query);
+  return { body: { items: page.items.map(eventView), next: page.next } };
 }
 
-/** A claim or a subject by its own index; else the project's events, for admins the system's too. */
-function filterOf(query: Filter, caller: Caller): EventFilter {
-  const { claim, deployable, image, host } = query;
+/** The narrowest list that has everything that was asked for. */
+function subjectOf({ claim, deployable, image, host }: EventQuery): EventFilter | undefined {
   if (claim !== undefined) return { claim };
   const subject = deployable ?? image ?? host;
-  if (subject !== undefined) return { subject };
-  return { scope: caller.isAdmin ? systemScope : caller.project };
+  return subject === undefined ? undefined : { subject };
 }
 
-async function list(store: Store, call: Call<unknown, Filter>): Promise<Answer> {
-  const { caller, query } = call;
-  const since = query.since === undefined ? 0 : Date.parse(query.since);
-  const keep = (event: StoredEvent) =>
-    event.at >= since && (caller.isAdmin || event.project === caller.project);
-  const { items, next } = await listEvents(store, filterOf(query, caller), keep, query);
-  return { body: { items: items.map(eventView), next } };
+function keeps(caller: Caller, query: EventQuery): (event: StoredEvent) => boolean {
+  const { claim, deployable, image, host } = query;
+  const wanted = Object.entries({ claim, deployable, image, host }).filter(
+    ([, value]) => value !== undefined,
+  );
+  return (event) =>
+    (caller.isAdmin || event.project === caller.project) &&
+    wanted.every(([name, value]) => event[name as "claim"] === value);
 }
 
-/** The event route over a given store. */
-export function eventsFunction(store: Store) {
+async function unfiltered(
+  store: Store,
+  { project, isAdmin }: Caller,
+  { limit, after, since }: EventQuery,
+): Promise<List<StoredEvent>> {
+  const source = (scope: string) => async (wanted: Wanted) =>
+    await listed(store, { scope }, { keep: () => true, since }, wanted);
+  const own = source(project);
+  if (!isAdmin) return await own({ limit, after });
+  return await mergedPage([source(systemScope), own], isNewer, { limit, after });
+}
+
+function isNewer(one: StoredEvent, other: StoredEvent): boolean {
+  return one.at === other.at ? one.id > other.id : one.at > other.at;
+}
+
+/** Newest first, so the first event from before `since` ends the list. */
+async function listed(
+  store: Store,
+  filter: EventFilter,
+  which: {
+    readonly keep: (event: StoredEvent) => boolean;
+    readonly since: string | undefined;
+  },
+  { limit, after }: Wanted,
+): Promise<List<StoredEvent>> {
+  const from = which.since === undefined ? 0 : Date.parse(which.since);
+  let isPast = false;
+  const keep = (event: StoredEvent) => {
+    isPast ||= event.at < from;
+    return event.at >= from && which.keep(event);
+  };
+  const { items, next } = await listEvents(store, filter, keep, { limit, after });
+  return isPast ? { items } : { items, next };
+}
+
+/** The event routes over given parts. */
+export function eventsFunction({ store }: { readonly store: Store }) {
   return httpFunction(settingRoutes, {
-    listEvents: handle(async (call: Call<unknown, Filter>) => await list(store, call)),
+    listEvents: handle(async (call: Call<unknown, EventQuery>) => await list(store, call)),
   });
 }
 
-const build: Create = (environment) => eventsFunction(storeFrom(environment));
+const build: Create = (environment) => eventsFunction({ store: storeFrom(environment) });
 
 export { build as create };
 export const handler = entry(build);

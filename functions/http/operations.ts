@@ -1,84 +1,70 @@
-import { type Deployable, heldHandles, isPending } from "#domain/deployable";
+import { type Deployable, heldHandles } from "#domain/deployable";
 import { Fault, isFault } from "#domain/faults";
 import { deployableRoutes } from "#protocol/http/deployable-routes";
-import type { OperationView } from "#protocol/http/deployables";
+import { isUuid } from "#protocol/uuid";
 import { findDeployable } from "#store/deployables";
 import { type Progress, readProgress } from "#store/receipts";
 import type { Store } from "#store/store";
 import { type Create, entry } from "../entry.ts";
 import { storeFrom } from "../parts/store.ts";
-import type { Answer, Call } from "./call.ts";
-import { progressView } from "./records.ts";
+import type { Answer, Call, Caller } from "./call.ts";
 import { handle, httpFunction } from "./stack.ts";
-
-/** A generation on which nothing was reported yet, as its deployable describes it. */
-function unreported(deployable: Deployable, generation: number): Progress {
-  const [, held] = heldHandles(deployable)[0] ?? [];
-  return {
-    deployable: deployable.id,
-    generation,
-    kind: deployable.wish.scrub === undefined ? "program" : "scrub",
-    image: deployable.wish.image?.id,
-    claim: held?.holder?.claim,
-    project: held?.holder?.project,
-    phase: "idle",
-    percent: 0,
-    state: "running",
-    startedAt: deployable.updatedAt,
-    updatedAt: deployable.updatedAt,
-  };
-}
-
-/** What the deployable itself says of a generation outweighs the last progress of it. */
-function stateOf(deployable: Deployable, progress: Progress): OperationView["state"] {
-  const { generation } = progress;
-  if (generation < deployable.imageGeneration) {
-    return progress.state === "running" ? "superseded" : progress.state;
-  }
-  if (isPending(deployable)) return "running";
-  return deployable.outcome.result === "ready" ? "succeeded" : "failed";
-}
+import { operationView } from "./views/operation.ts";
 
 async function get(store: Store, call: Call): Promise<Answer> {
   const id = call.path["operation"] ?? "";
-  const unknown = new Fault("UNKNOWN_OPERATION", `no operation ${id}`, { field: "operation" });
-  const [, name, digits] = /^([0-9a-f-]{36})\.(\d{1,12})$/.exec(id) ?? [];
-  if (name === undefined || digits === undefined) throw unknown;
-  const generation = Number(digits);
-  const deployable = await known(store, name, unknown);
-  if (generation < 1 || generation > deployable.imageGeneration) throw unknown;
-  const reported = await readProgress(store, name, generation);
-  const progress =
-    reported ??
-    (generation === deployable.imageGeneration ? unreported(deployable, generation) : undefined);
-  if (progress === undefined || !isVisible(deployable, progress, call)) throw unknown;
-  const state = stateOf(deployable, progress);
-  const percent = state === "succeeded" ? 100 : progress.percent;
-  return { body: { ...progressView(progress), state, percent } };
+  const { deployable: deployableId, generation } = partsOf(id);
+  const [deployable, progress] = await Promise.all([
+    found(store, deployableId, id),
+    readProgress(store, deployableId, generation),
+  ]);
+  const exists = generation <= deployable.imageGeneration;
+  if (!exists || !isVisible(call.caller, deployable, progress)) throw unknown(id);
+  return { body: operationView(deployable, generation, progress) };
 }
 
-async function known(store: Store, id: string, unknown: Fault): Promise<Deployable> {
+/** `<deployable>.<image generation>`; generations count from 1. */
+function partsOf(id: string): { readonly deployable: string; readonly generation: number } {
+  const [, deployable = "", digits = ""] = /^(.+)\.([1-9]\d{0,11})$/.exec(id) ?? [];
+  if (!isUuid(deployable)) throw unknown(id);
+  return { deployable, generation: Number(digits) };
+}
+
+async function found(store: Store, deployable: string, id: string): Promise<Deployable> {
   try {
-    return await findDeployable(store, id);
+    return await findDeployable(store, deployable);
   } catch (error) {
-    throw isFault(error, "UNKNOWN_DEPLOYABLE") ? unknown : error;
+    throw isFault(error, "UNKNOWN_DEPLOYABLE") ? unknown(id) : error;
   }
 }
 
-/** Admins, and the project for which the work was or is done; a scrub belongs to its last tenant. */
-function isVisible(deployable: Deployable, progress: Progress, { caller }: Call): boolean {
-  const owner = progress.project ?? deployable.lastProject;
-  return caller.isAdmin || owner === caller.project;
+/**
+ * Admins see every operation, a project those of its own claims. A scrub belongs to no claim: whoever
+ * holds the deployable sees it and, until someone does, whoever left it.
+ */
+function isVisible(
+  { isAdmin, project }: Caller,
+  deployable: Deployable,
+  progress: Progress | undefined,
+): boolean {
+  if (isAdmin) return true;
+  if (progress?.project !== undefined) return progress.project === project;
+  const holders = heldHandles(deployable).map(([, handle]) => handle.holder?.project);
+  return holders.length === 0 ? deployable.lastProject === project : holders.includes(project);
 }
 
-/** The operation route over a given store. */
-export function operationsFunction(store: Store) {
+function unknown(id: string): Fault {
+  return new Fault("UNKNOWN_OPERATION", `no operation ${id}`, { field: "operation" });
+}
+
+/** The operation routes over given parts. */
+export function operationsFunction({ store }: { readonly store: Store }) {
   return httpFunction(deployableRoutes, {
     getOperation: handle(async (call: Call) => await get(store, call)),
   });
 }
 
-const build: Create = (environment) => operationsFunction(storeFrom(environment));
+const build: Create = (environment) => operationsFunction({ store: storeFrom(environment) });
 
 export { build as create };
 export const handler = entry(build);

@@ -1,39 +1,47 @@
+import { openapiOf } from "#protocol/http/openapi";
 import { routes } from "#protocol/http/routes";
 import { settingRoutes } from "#protocol/http/setting-routes";
 import { protocolVersion } from "#protocol/wire/shapes";
 import type { Store } from "#store/store";
 import { type Create, entry } from "../entry.ts";
+import { metricsText, metricsType } from "../parts/metrics.ts";
 import { type Settings, settingsFrom } from "../parts/settings.ts";
 import { storeFrom } from "../parts/store.ts";
-import { metricsOf } from "./metrics.ts";
-import { openApiOf } from "./openapi.ts";
+import { serviceVersion } from "../version.ts";
 import { handle, httpFunction } from "./stack.ts";
 
-/** Of the HTTP API; the same as the package's. */
-const version = "0.1.0";
+/** What the service's own routes work with. */
+export interface Service {
+  readonly store: Store;
+  readonly settings: Pick<Settings, "signaturePolicy">;
+}
 
 /** The service routes over given parts. */
-export function serviceFunction(store: Store, settings: Pick<Settings, "signaturePolicy">) {
+export function serviceFunction({ store, settings }: Service) {
+  let document: string | undefined;
   return httpFunction(settingRoutes, {
     describeService: handle(async () => ({
       body: {
         name: "gatehouse",
-        version,
+        version: serviceVersion,
         protocol: protocolVersion,
         openapi: "/v1/openapi.json",
         signaturePolicy: settings.signaturePolicy,
       },
     })),
-    openapi: handle(async () => ({ body: openApiOf(routes, version) })),
+    openapi: handle(async () => {
+      document ??= JSON.stringify(openapiOf(routes, serviceVersion));
+      return { body: document };
+    }),
     metrics: handle(async () => ({
-      headers: { "content-type": "text/plain; version=0.0.4" },
-      body: await metricsOf(store),
+      headers: { "content-type": metricsType },
+      body: await metricsText(store),
     })),
   });
 }
 
 const build: Create = (environment) =>
-  serviceFunction(storeFrom(environment), settingsFrom(environment));
+  serviceFunction({ store: storeFrom(environment), settings: settingsFrom(environment) });
 
 export { build as create };
 export const handler = entry(build);

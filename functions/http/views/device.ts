@@ -1,0 +1,9 @@
+import type { Device } from "#domain/host";
+import type { DeviceView } from "#protocol/http/deployables";
+import { present, timeOf } from "../views.ts";
+
+/** A card. */
+export function deviceView({ deployables, updatedAt, ...facts }: Device): DeviceView {
+  const view = { ...facts, deployables: [...deployables], updatedAt: timeOf(updatedAt) };
+  return present(view) as DeviceView;
+}

@@ -125,18 +125,17 @@ async function retire({ store }: Images, call: Call): Promise<Answer> {
   return { body: imageView(retired) };
 }
 
-/** Keeps the manifest and judges the image anew; the answer is its state after that. */
+/** Judges the image by this signature; the answer is its state after that. */
 async function sign(images: Images, call: Call<{ readonly manifest: unknown }>): Promise<Answer> {
   const { store } = images;
   const { id, objectKey } = await ownImage(store, call);
   const manifest = checkManifest(call.body.manifest);
-  const signed = await changeImage(store, id, (image) => ({
-    ...image,
-    manifest,
-    updatedAt: store.now(),
-  }));
-  await ingest(images, { key: objectKey, version: signed.objectVersion });
-  return { body: imageView((await readImage(store, id)) ?? signed) };
+  // Kept for the upload to come; later only a judgement says what an image is signed by.
+  const known = await changeImage(store, id, (image) =>
+    image.state === "pending" ? { ...image, manifest, updatedAt: store.now() } : image,
+  );
+  await ingest(images, { key: objectKey, version: known.objectVersion }, manifest);
+  return { body: imageView((await readImage(store, id)) ?? known) };
 }
 
 /** The image routes over given parts. */

@@ -28,28 +28,37 @@ interface Proven {
  * Judges an uploaded object and makes its image `active` or `rejected` with the reason (design §8):
  * digest while streaming, header, metadata against header, signature, then a pinned copy under the
  * sha256. The same object again changes nothing. An object that is no FPGA image is passed over.
- * Throws only what is worth another try.
+ * `given` is a signature that came without a file beside the object. Throws only what is worth
+ * another try, and why a given signature is not taken for an image that has a proven one.
  */
 export async function ingest(
   ingesting: Ingesting,
   object: { readonly key: string; readonly version?: string | undefined },
+  given?: SignedManifest,
 ): Promise<Image | undefined> {
-  const facts = await ingesting.bucket.facts(object.key, object.version);
+  const { bucket, store } = ingesting;
+  const facts = await bucket.facts(object.key, object.version);
   if (facts === undefined) return undefined;
   const upload: Upload = { key: object.key, facts };
-  const image = await findOrAnnounce(ingesting.store, upload);
+  const image = await findOrAnnounce(store, upload);
   if (image === undefined) return undefined;
-  const beside = await manifestBeside(ingesting.bucket, object.key);
-  const begun = await begin(ingesting.store, image, facts, beside);
+  const newest = given ?? (await manifestBeside(bucket, object.key));
+  const begun = await begin(store, image, facts, newest ?? image.manifest);
   if (begun === undefined) return image;
   try {
-    return await accept(ingesting, begun, facts);
+    return await accept(ingesting, begun, await factsToJudge(bucket, begun.image, facts));
   } catch (error) {
     if (!isFault(error)) throw error;
-    return await settle(ingesting.store, begun, "refused", {
-      reason: { code: error.code, message: error.message },
-    });
+    if (!isProven(begun.image)) return await refuse(store, begun.image, error);
+    if (given !== undefined) throw error;
+    return begun.image;
   }
+}
+
+/** An image as its judgement found it, with the signature it is judged by. */
+interface Judgement {
+  readonly image: Image;
+  readonly manifest: SignedManifest | undefined;
 }
 
 /** Moves an image to `verifying`; undefined when there is nothing to judge (again). */
@@ -57,15 +66,14 @@ async function begin(
   store: Store,
   image: Image,
   facts: ObjectFacts,
-  beside: SignedManifest | undefined,
-): Promise<Image | undefined> {
-  const manifest = beside ?? image.manifest;
+  manifest: SignedManifest | undefined,
+): Promise<Judgement | undefined> {
   if (image.state === "active") {
-    return manifest?.signature === image.manifest?.signature ? undefined : { ...image, manifest };
+    return isOtherSignature(image, manifest) ? { image, manifest } : undefined;
   }
   const state = isWaiting(image) ? undefined : stateToJudge(image, manifest);
   if (state === undefined) return undefined;
-  return await changeImage(store, image.id, (known) => ({
+  const begun = await changeImage(store, image.id, (known) => ({
     ...known,
     state,
     manifest,
@@ -74,6 +82,7 @@ async function begin(
     objectVersion: facts.version,
     updatedAt: store.now(),
   }));
+  return { image: begun, manifest };
 }
 
 /** True while the tags that say what it is are missing. */
@@ -81,18 +90,49 @@ function isWaiting(image: Image): boolean {
   return image.state === "pending" && image.reason !== undefined;
 }
 
+function isOtherSignature(image: Image, manifest: SignedManifest | undefined): boolean {
+  return manifest !== undefined && manifest.signature !== image.manifest?.signature;
+}
+
+/** Refusals that another signature may heal; the bytes of an object version never get better. */
+const healedBySignature: ReadonlySet<string> = new Set([
+  "SIGNATURE_REQUIRED",
+  "SIGNATURE_INVALID",
+  "SIGNATURE_EXPIRED",
+  "KEY_REVOKED",
+  "IMAGE_METADATA_MISMATCH",
+]);
+
 function stateToJudge(
   image: Image,
   manifest: SignedManifest | undefined,
 ): Image["state"] | undefined {
   if (image.state !== "rejected") return next(imageLifecycle, image.state, "uploaded");
-  const lackedSignature = image.reason?.code === "SIGNATURE_REQUIRED";
-  return lackedSignature && manifest !== undefined
+  return healedBySignature.has(image.reason?.code ?? "") && isOtherSignature(image, manifest)
     ? next(imageLifecycle, image.state, "signed")
     : undefined;
 }
 
-async function accept(ingesting: Ingesting, image: Image, facts: ObjectFacts): Promise<Image> {
+/** A signature that does not verify takes nothing from an image with one that does. */
+function isProven({ state, manifest }: Image): boolean {
+  return state === "active" && manifest !== undefined;
+}
+
+/** An active image stands for the version it was judged by, whatever its key holds by now. */
+async function factsToJudge(
+  bucket: Bucket,
+  { state, objectKey, objectVersion }: Image,
+  newest: ObjectFacts,
+): Promise<ObjectFacts> {
+  if (state !== "active" || objectVersion === newest.version) return newest;
+  return (await bucket.facts(objectKey, objectVersion)) ?? newest;
+}
+
+async function accept(
+  ingesting: Ingesting,
+  { image, manifest }: Judgement,
+  facts: ObjectFacts,
+): Promise<Image> {
   const { digest, header } = await prove(ingesting, image, facts);
   const { sha256, md5, size } = digest;
   checkExpected(image, digest);
@@ -100,7 +140,7 @@ async function accept(ingesting: Ingesting, image: Image, facts: ObjectFacts): P
   checkMetadata(header, { vendor: image.vendor, type: image.type, ...saidIds(facts) });
   const proven = { sha256, size, vendor: image.vendor, type: image.type, format, functionId };
   const withRegion = interfaceId === undefined ? proven : { ...proven, interfaceId };
-  await proveSignature(ingesting, image.manifest, withRegion);
+  await proveSignature(ingesting, manifest, withRegion);
   const verifiedKey = `verified/${sha256}`;
   const from = { key: image.objectKey, version: facts.version, etag: facts.etag };
   const verifiedVersion = await ingesting.bucket.pin(from, verifiedKey);
@@ -109,8 +149,13 @@ async function accept(ingesting: Ingesting, image: Image, facts: ObjectFacts): P
     ...known,
     verifiedKey,
     verifiedVersion,
-    manifest: image.manifest,
+    manifest,
+    reason: undefined,
   });
+}
+
+async function refuse(store: Store, image: Image, { code, message }: Fault): Promise<Image> {
+  return await settle(store, image, "refused", { reason: { code, message } });
 }
 
 async function prove(
@@ -154,7 +199,10 @@ function saidIds({ metadata, tags }: ObjectFacts): { interfaceId?: string; funct
   };
 }
 
-/** The end of a judgement; an image that was retired or revoked meanwhile stays so. */
+/**
+ * The end of a judgement. It says nothing of an image that changed meanwhile: that was retired, whose
+ * key was revoked, or that is being judged by a newer signature.
+ */
 async function settle(
   store: Store,
   image: Image,
@@ -162,10 +210,12 @@ async function settle(
   facts: Partial<Image>,
 ): Promise<Image> {
   return await changeImage(store, image.id, (known) => {
-    const state =
-      known.state === "active" && event === "accepted"
-        ? "active"
-        : next(imageLifecycle, known.state, event);
+    if (known.revision !== image.revision) return known;
+    const state = isAccepted(known, event) ? "active" : next(imageLifecycle, known.state, event);
     return state === undefined ? known : { ...known, ...facts, state, updatedAt: store.now() };
   });
+}
+
+function isAccepted({ state }: Image, event: "accepted" | "refused"): boolean {
+  return state === "active" && event === "accepted";
 }

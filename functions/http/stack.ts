@@ -1,4 +1,4 @@
-import withMiddleware from "@middy/core";
+import withMiddleware, { type MiddlewareObj } from "@middy/core";
 import jsonBodyParser from "@middy/http-json-body-parser";
 import type { Context } from "aws-lambda";
 import { Fault, isFault } from "#domain/faults";
@@ -39,7 +39,7 @@ export function httpFunction(
     }),
   );
   const answer = withMiddleware<HttpEvent, HttpResult>()
-    .use(jsonBodyParser({ disableContentTypeError: true }))
+    .use(jsonBodyIfAny())
     .handler(async (event: HttpEvent) => await serve(served, event));
   return async (event, context) =>
     await guarded(async (one, two) => await answer(one, two), {
@@ -47,6 +47,17 @@ export function httpFunction(
       context,
       log,
     });
+}
+
+/** Many clients name a content type also where they send no body: that is no malformed JSON. */
+function jsonBodyIfAny(): MiddlewareObj<HttpEvent, HttpResult> {
+  const parser = jsonBodyParser({ disableContentTypeError: true });
+  return {
+    before: async (request) => {
+      const { body } = request.event;
+      if (body !== undefined && body !== "") await parser.before?.(request);
+    },
+  };
 }
 
 async function guarded(

@@ -17,6 +17,7 @@ import { hypervisors } from "./hypervisors/index.ts";
 import { agentKey, readIdentity } from "./identity.ts";
 import { joinCloud } from "./join.ts";
 import { askAgent } from "./local-client.ts";
+import { machineOf } from "./machine.ts";
 import type { AgentOptions } from "./options.ts";
 import { type Log, systemClock, systemSleep } from "./runtime.ts";
 import { startAgent } from "./start.ts";
@@ -29,6 +30,9 @@ const env = process.env;
 const log: Log = (event, facts) => {
   process.stderr.write(`${JSON.stringify({ event, ...facts })}\n`);
 };
+
+/** Who this machine is does not follow from the cards it serves, which may be simulated. */
+const thisMachine = { read: (path: string) => readFile(path, "utf8") };
 
 const print = (value: unknown): void => {
   process.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`);
@@ -44,7 +48,7 @@ const actions: Readonly<Record<CommandName, (settings: Settings, flags: Flags) =
         token: required(flags, "token"),
         nodeName: flags.name ?? hostname(),
         stateDir: settings.stateDir,
-        kernel: { read: (path) => readFile(path, "utf8") },
+        kernel: thisMachine,
         fetch,
       });
       print({ joined: true, host, nodeName });
@@ -106,6 +110,7 @@ async function optionsOf(settings: Settings, identity: Identity): Promise<AgentO
     key: await agentKey(stateDir, false),
     cloud: { socketUrl: identity.socketUrl, httpUrl: settings.url ?? identity.httpUrl },
     stateDir,
+    machine: await machineOf(thisMachine),
     hypervisors: hypervisors({ cdi: { directory: settings.cdiDirectory } }),
     clock,
     random: Math.random,

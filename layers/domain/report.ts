@@ -17,6 +17,8 @@ export interface Report {
   readonly seq: number;
   readonly bootId: string;
   readonly imageGeneration: number;
+  /** The revision of the wish it answers. */
+  readonly revision?: number | undefined;
   readonly phase: string;
   readonly loaded: Loaded;
   readonly health: Health;
@@ -71,15 +73,19 @@ export function applyReport(known: Deployable, report: Report, now: number): App
   const told = { ...seen, ...progress(before, report), bootId: report.bootId };
   const owned = { ...told, clean: isProvenClean(before, seen, report) };
   const handled = { ...owned, handles: handlesAfter(owned, report) };
-  return isCutOff(before, handled)
+  return isCutOff(before, handled, report)
     ? undecided(known, startOver(handled, now), now)
     : decided(known, handled.present ? handled : withoutProofs(before, handled), report, now);
 }
 
-/** A generation of a free card whose agent, after a reboot, says that it has nothing to do. */
-function isCutOff(before: Deployable, after: Deployable): boolean {
-  const isRebooted = before.bootId !== undefined && before.bootId !== after.bootId;
-  return isRebooted && isPending(after) && after.phase === "idle";
+/**
+ * An agent that rests while a generation is owed has done it and found the card changed since, before
+ * it could tell: so it is when it knows this very wish, or has rebooted since the last report.
+ */
+function isCutOff(before: Deployable, after: Deployable, report: Report): boolean {
+  const isRebooted = before.bootId !== undefined && before.bootId !== report.bootId;
+  const isResting = report.phase === "idle" && isPending(after);
+  return isResting && (isRebooted || report.revision === before.revision);
 }
 
 function marksOf(report: Report): Parameters<typeof lift>[1] {

@@ -41,6 +41,10 @@ export function explain(deployables: readonly Deployable[], need: Requirement): 
   return { summary, fits, busy, unsuitable, deployables: verdicts };
 }
 
+/** What each rank means (matching.ts). */
+const whyImage = ["the wanted image is loaded", "it is blank", "it is free"];
+const whyFree = ["it is blank", "it is free"];
+
 function judge(deployable: Deployable, need: Requirement): Verdict {
   const unsuitable = misfits(deployable, need);
   const busy = obstacles(deployable, need);
@@ -55,7 +59,7 @@ function judge(deployable: Deployable, need: Requirement): Verdict {
     return { ...common, verdict: "unsuitable", free: 0, reasons: unsuitable };
   if (busy.length > 0) return { ...common, verdict: "busy", free: 0, reasons: busy };
   const place = rank(deployable, need);
-  const why = ["the wanted image is loaded", "no erase is needed first", "it is free"][place];
+  const why = need.image === undefined ? whyFree[place] : whyImage[place];
   return {
     ...common,
     verdict: "fits",

@@ -1,4 +1,4 @@
-import { type Deployable, freeHandles, isOfferable } from "./deployable.ts";
+import { type Deployable, freeHandles, heldHandles, isOfferable } from "./deployable.ts";
 import { type Image, isActive } from "./image.ts";
 import { customName, imageTraits } from "./traits.ts";
 
@@ -20,6 +20,7 @@ export interface Provider {
 /**
  * The providers of one host in the `pool` shape: like cards (class, product, region, layout) are
  * one child `<host>_<class>_<region>` with total = handles; `reserved` = those that may not be taken.
+ * A card that vanished counts only while a claim holds it, as its allocation does.
  */
 export function poolProviders(
   hostName: string,
@@ -27,10 +28,23 @@ export function poolProviders(
   images: readonly Image[],
 ): readonly Provider[] {
   const pools = Map.groupBy(
-    deployables.filter((one) => one.present),
+    deployables.filter((one) => one.present || heldHandles(one).length > 0),
     (one) => [one.resourceClass, one.product, one.interfaceId ?? "", one.layout].join("\n"),
   );
-  return [...pools.values()].map((members) => provider(hostName, members, images));
+  const providers = [...pools.keys()]
+    .toSorted()
+    .map((key) => provider(hostName, pools.get(key) ?? [], images));
+  return distinctNames(providers);
+}
+
+/** Pools that differ in product or layout only would share a name: the later ones are numbered. */
+function distinctNames(providers: readonly Provider[]): readonly Provider[] {
+  const seen = new Map<string, number>();
+  return providers.map((one) => {
+    const count = (seen.get(one.name) ?? 0) + 1;
+    seen.set(one.name, count);
+    return count === 1 ? one : { ...one, name: `${one.name}_${count}` };
+  });
 }
 
 function provider(
@@ -64,7 +78,7 @@ function handleCount(deployable: Deployable): number {
 }
 
 function usableCount(deployable: Deployable): number {
-  const held = Object.values(deployable.handles).filter((one) => one.holder !== undefined).length;
+  const held = heldHandles(deployable).length;
   const free = isOfferable(deployable) ? freeHandles(deployable).length : 0;
   return Math.min(handleCount(deployable), held + free);
 }
@@ -77,24 +91,27 @@ export function possibleTraits(
   deployable: Deployable,
   images: readonly Image[],
 ): readonly string[] {
-  const held = Object.values(deployable.handles).some((one) => one.holder !== undefined);
-  if (held) {
+  if (heldHandles(deployable).length > 0) {
     return [...deployable.traits, ...imageTraits(deployable.wish.image ?? {})];
   }
   const loadable = images.filter(
     (image) => isActive(image) && image.visibility !== "private" && isCompatible(deployable, image),
   );
+  const { functionId, imageId } = deployable.loaded;
+  const isHidden = images.some(({ id, visibility }) => id === imageId && visibility === "private");
   return [
     ...deployable.traits,
-    ...imageTraits({ functionId: deployable.loaded.functionId, type: deployable.loadedType }),
+    ...imageTraits(isHidden ? {} : { functionId, type: deployable.loadedType }),
     ...loadable.flatMap((image) => imageTraits({ type: image.type })),
   ];
 }
 
-/** True when the image was made for this region. */
+/** True when the image was made for this region or, if it names none, for this maker's cards. */
 export function isCompatible(deployable: Deployable, image: Image): boolean {
-  return (
-    deployable.programmable &&
-    (image.interfaceId === undefined || image.interfaceId === deployable.interfaceId)
-  );
+  const { programmable, interfaceId, vendor } = deployable;
+  const isMade =
+    image.interfaceId === undefined
+      ? customName(image.vendor) === customName(vendor)
+      : image.interfaceId === interfaceId;
+  return programmable && isMade;
 }

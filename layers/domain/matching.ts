@@ -70,6 +70,9 @@ export function obstacles(deployable: Deployable, need: Requirement): readonly s
 }
 
 function sharingObstacles(deployable: Deployable, need: Requirement): readonly string[] {
+  if (isLeftByOther(deployable, need.project)) {
+    return ["another project's use of it is not proven to be over"];
+  }
   const others = heldHandles(deployable).map(([, handle]) => handle.holder);
   if (others.length === 0) return [];
   if (
@@ -81,6 +84,17 @@ function sharingObstacles(deployable: Deployable, need: Requirement): readonly s
   return need.image === undefined || hasLoaded(deployable, need.image)
     ? []
     : ["programming it would disturb its other claims"];
+}
+
+/**
+ * True while a project that shares with nobody may still have a part of it in a guest, or has left
+ * its logic on a card that can only be reset: that is enough for the same project only (design §4).
+ */
+function isLeftByOther(deployable: Deployable, project: string): boolean {
+  const { lastProject, sharing, scrubMethod, programmable } = deployable;
+  if (lastProject === undefined || lastProject === project) return false;
+  const isDirty = Object.values(deployable.handles).some(({ state }) => state === "releasing");
+  return (isDirty && sharing !== "any") || (programmable && scrubMethod === "reset");
 }
 
 /** Lower is better: the image is loaded already, then a blank card, then one that must be erased. */

@@ -52,12 +52,11 @@ export function readGroup(group: ProfileGroup, index: number): GroupRequest {
 function resourceOf(key: string, value: string, index: number): GroupRequest["resources"] {
   if (!key.startsWith("resources:")) return [];
   const resourceClass = key.slice("resources:".length);
-  const count = Number(value);
   if (!isTraitName(resourceClass)) throw invalid(`groups.${index}.${key}`, "a resource class name");
-  if (!Number.isInteger(count) || count < 1) {
+  if (!/^[1-9]\d{0,3}$/.test(value)) {
     throw invalid(`groups.${index}.${key}`, "a whole number from 1");
   }
-  return [{ resourceClass, count }];
+  return [{ resourceClass, count: Number(value) }];
 }
 
 function traitsOf(

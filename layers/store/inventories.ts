@@ -1,14 +1,15 @@
 import { type Deployable } from "#domain/deployable";
 import { enrol, type FoundDeployable, type FoundDevice } from "#domain/enrol";
 import type { Device, Host } from "#domain/host";
+import { sameContent } from "#domain/same";
 import { mark } from "#domain/transitions";
 import { changeDeployable, deployableRow, deployablesOf, readDeployable } from "#store/deployables";
 import { absent } from "#store/expression";
 import { deviceKey, listShards, partKey, shardOf } from "#store/keys";
 import { type List, listShardsOf, type Wanted } from "#store/lists";
-import { expiry, rowOf, valueOf, valueOrUndefined } from "#store/rows";
+import { expiry, isExpired, rowOf, valueOf, valueOrUndefined } from "#store/rows";
 import type { Store } from "#store/store";
-import type { Item, Key } from "#store/table";
+import type { Item, Key, Page } from "#store/table";
 
 /** A card of a complete inventory, with the id its rows get. */
 export interface FoundCard extends FoundDevice {
@@ -42,7 +43,8 @@ export async function collectParts(
   await store.table.write([{ kind: "put", item }]);
   const keys = Array.from({ length: part.of }, (_, index) => partKey(part.host, part.id, index));
   const rows = await store.table.getMany(keys);
-  if (rows.some((row) => row === undefined)) return undefined;
+  // Expired means absent: DynamoDB may remove a row much later.
+  if (rows.some((row) => row === undefined || isExpired(row, store.now()))) return undefined;
   return rows.flatMap((row) =>
     row === undefined ? [] : valueOf<{ readonly devices: readonly object[] }>(row).devices,
   );
@@ -60,8 +62,9 @@ export async function applyInventory(
 ): Promise<void> {
   const online = host.state === "online";
   const known = new Map((await deployablesOf(store, host.id)).map((one) => [one.id, one]));
+  const devices = new Map((await devicesOf(store, host.id)).map((one) => [one.id, one]));
   for (const card of cards) {
-    await putDevice(store, deviceOf(host, card, store.now()));
+    await putDevice(store, deviceOf(host, card, store.now()), devices.get(card.id));
     for (const found of card.deployables) {
       const finder = { host: host.id, hostName: host.name, device: card.id, online };
       await enrolOne(store, found, { finder, device: card });
@@ -71,7 +74,12 @@ export async function applyInventory(
   for (const [id, one] of known) {
     if (!seen.has(id) && one.present) await vanish(store, one);
   }
-  await vanishDevices(store, host.id, new Set(cards.map((card) => card.id)));
+  const found = new Set(cards.map((card) => card.id));
+  for (const device of devices.values()) {
+    if (!found.has(device.id)) {
+      await putDevice(store, { ...device, present: false, updatedAt: store.now() }, device);
+    }
+  }
 }
 
 async function enrolOne(
@@ -104,18 +112,27 @@ function deviceRow(device: Device): Item & Key {
   });
 }
 
-async function putDevice(store: Store, device: Device): Promise<void> {
+/** Writes a card unless nothing of it changed but the time. */
+async function putDevice(store: Store, device: Device, known: Device | undefined): Promise<void> {
+  if (sameContent({ ...device, updatedAt: 0 }, { ...known, updatedAt: 0 })) return;
   await store.table.write([{ kind: "put", item: deviceRow(device) }]);
 }
 
-async function vanishDevices(store: Store, host: string, seen: ReadonlySet<string>): Promise<void> {
-  const page = await store.table.query({ pk: `HOST#${host}`, sk: { beginsWith: "DEV#" } });
-  for (const item of page.items) {
-    const device = valueOf<Device>(item);
-    if (!seen.has(device.id) && device.present) {
-      await putDevice(store, { ...device, present: false, updatedAt: store.now() });
-    }
-  }
+/** Every card of a host, vanished ones included, consistently read. */
+async function devicesOf(store: Store, host: string): Promise<readonly Device[]> {
+  const found: Device[] = [];
+  let after: string | undefined;
+  do {
+    const page: Page = await store.table.query({
+      pk: `HOST#${host}`,
+      sk: { beginsWith: "DEV#" },
+      consistent: true,
+      ...(after === undefined ? {} : { after }),
+    });
+    found.push(...page.items.map((item) => valueOf<Device>(item)));
+    after = page.next;
+  } while (after !== undefined);
+  return found;
 }
 
 function deviceOf(host: Host, card: FoundCard, now: number): Device {

@@ -76,15 +76,14 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     });
     parts.push({ close: async () => await triggers.close() });
     const gateway = await openGateway(options, service, load);
-    parts.unshift({ close: async () => await gateway.close() });
+    parts.push({ close: async () => await gateway.close() });
     const table = await openTable(options);
     parts.push({ close: async () => await table.stop() });
     const bucket = await openBucket(options, triggers);
     parts.push({ close: async () => await bucket.close() });
     const environment = environmentOf(options, { gateway, table, bucket });
     ready.resolve(environment);
-    const stopChanges = table.onChanges(async (records) => await triggers.onChanges(records));
-    parts.splice(1, 0, { close: stopChanges });
+    table.onChanges(async (records) => await triggers.onChanges(records));
     return {
       url: gateway.url,
       socketUrl: gateway.socketUrl,
@@ -102,7 +101,11 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
   }
 }
 
-/** In order: no new calls, then what they lead to, then what they work on. */
+/**
+ * In order: triggers while their pushes still reach the gateway, which else would be tried again
+ * without end; then requests; then what all of them work on. What was not handled comes again at the
+ * next start.
+ */
 async function closeAll(parts: readonly { readonly close: () => Promise<void> }[]): Promise<void> {
   for (const part of parts) await part.close();
 }

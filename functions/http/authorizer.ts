@@ -19,6 +19,8 @@ export interface Authorizing {
   readonly now: () => number;
   /** Milliseconds between two looks for an unknown key of the issuer. */
   readonly cooldownMs: number;
+  /** Hears why a caller on loopback was refused. */
+  readonly log: (message: string) => void;
 }
 
 type Headers = Readonly<Record<string, string | undefined>>;
@@ -43,7 +45,7 @@ function judgeFor(parts: Authorizing): (headers: Headers) => Promise<Verdict> {
   const { auth, oidc } = parts.settings;
   switch (auth) {
     case "none":
-      return async (headers) => loopbackCaller(headers);
+      return async (headers) => loopbackCaller(headers, parts.log);
     case "oidc": {
       const verify = bearerVerifier({ ...parts, ...oidc });
       return async (headers) => await bearerCaller(headers, verify);
@@ -56,10 +58,10 @@ function judgeFor(parts: Authorizing): (headers: Headers) => Promise<Verdict> {
 }
 
 /** Whoever is on this machine is who it says it is. */
-function loopbackCaller(headers: Headers): Verdict {
+function loopbackCaller(headers: Headers, log: Authorizing["log"]): Verdict {
   const why = foreignness(headers);
   if (why !== undefined) {
-    console.warn(`refused: with GATEHOUSE_AUTH=none only loopback may call, and ${why}`);
+    log(`refused: with GATEHOUSE_AUTH=none only loopback may call, and ${why}`);
     return refused;
   }
   return verdictOf({
@@ -110,6 +112,7 @@ export const create: Create = (environment) =>
     fetch: globalThis.fetch,
     now: Date.now,
     cooldownMs: 30_000,
+    log: (message) => console.warn(message),
   });
 
 export const handler = entry(create);

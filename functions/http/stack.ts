@@ -71,8 +71,10 @@ async function guarded(
   try {
     return await answer(call.event, call.context);
   } catch (error) {
-    if (!isFault(error)) call.log(error);
-    return problemOf(error, call.event.rawPath);
+    const problem = problemOf(error, call.event.rawPath);
+    // The body parser's complaints are no faults either, but they are about the caller.
+    if (!isFault(error) && problem.statusCode >= 500) call.log(error);
+    return problem;
   }
 }
 

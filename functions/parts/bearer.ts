@@ -40,12 +40,13 @@ export function bearerVerifier(trust: Trust): Verify {
   let found: Promise<RemoteJWKSet> | undefined;
   return async (token) => {
     found ??= keysOf(trust);
+    let keys: RemoteJWKSet | undefined;
     try {
-      const keys = await found;
+      keys = await found;
       return await claimsOf(trust, keys, token);
     } catch (error) {
-      // An issuer that could not be reached is asked again by the next call.
-      if (!(error instanceof errors.JOSEError)) found = undefined;
+      // Until there are keys, the issuer is looked for anew; keys that are there are kept.
+      if (keys?.jwks() === undefined) found = undefined;
       throw error;
     }
   };

@@ -6,11 +6,11 @@ import { profileKey, secretKey, signingKeyKey } from "#store/keys";
 import { type List, listShardsOf, type Wanted } from "#store/lists";
 import { rowOf, valueOf, valueOrUndefined } from "#store/rows";
 import type { Store } from "#store/store";
-import type { Item, Write } from "#store/table";
+import type { Item, Key, Write } from "#store/table";
 
 /** Profiles, signing keys and the service's own secret: small rows found by name. */
 
-/** A new profile. NAME_TAKEN. */
+/** A new profile. NAME_TAKEN; CONFLICT. */
 export async function createProfile(
   store: Store,
   profile: Profile,
@@ -21,9 +21,11 @@ export async function createProfile(
     gsi1sk: profile.id,
   });
   const result = await store.table.write([{ kind: "put", item, if: absent("pk") }, ...also]);
-  if (!result.ok) {
-    throw new Fault("NAME_TAKEN", `a profile named ${profile.name} exists`, { field: "name" });
+  if (result.ok) return;
+  if (result.failures[0]?.reason !== "condition") {
+    throw new Fault("CONFLICT", "this profile is being created");
   }
+  throw new Fault("NAME_TAKEN", `a profile named ${profile.name} exists`, { field: "name" });
 }
 
 /** One profile by name. UNKNOWN_PROFILE. */
@@ -46,10 +48,18 @@ export async function listProfiles(store: Store, wanted: Wanted): Promise<List<P
   return await listShardsOf(store, { index: "gsi1", prefix: "PROFILES", entry }, wanted);
 }
 
-/** Trusts a key, or changes what is known of it; the same key again is no error. */
+function keyRow(key: SigningKey): Item & Key {
+  return rowOf(signingKeyKey(key.id), "key", key, { gsi1pk: "KEYS", gsi1sk: key.id });
+}
+
+/** Trusts a key for the first time; the transaction fails when it is known, revoked or not. */
+export function addSigningKey(key: SigningKey): Write {
+  return { kind: "put", item: keyRow(key), if: absent("pk") };
+}
+
+/** Changes what is known of a key. */
 export async function putSigningKey(store: Store, key: SigningKey): Promise<void> {
-  const item = rowOf(signingKeyKey(key.id), "key", key, { gsi1pk: "KEYS", gsi1sk: key.id });
-  await store.table.write([{ kind: "put", item }]);
+  await store.table.write([{ kind: "put", item: keyRow(key) }]);
 }
 
 export async function findSigningKey(store: Store, id: string): Promise<SigningKey | undefined> {

@@ -213,23 +213,33 @@ test("a socket without a pong is dead after 20 s and replaced", async () => {
   await world.time.until(() => (world.report()?.epoch ?? 0) > 1, "back");
 });
 
-test("the planned reconnect opens the new socket before it closes the old, between 100 and 115 min", async () => {
+test.each([
+  [0, 100],
+  [0.5, 107.5],
+  [0.999, 114.985],
+])("the planned reconnect with random %f is due after %f min", async (random, minutes) => {
+  world = await makeWorld();
+  const slept: number[] = [];
+  await world.start({
+    random: () => random,
+    sleep: (ms, signal) => {
+      slept.push(ms);
+      return world.time.sleep(ms, signal);
+    },
+  });
+  await connected();
+  expect(slept.map((ms) => ms / 60_000)).toContainEqual(expect.closeTo(minutes, 3));
+});
+
+test("the planned reconnect opens the new socket before it closes the old", async () => {
   world = await makeWorld();
   await world.start({ random: () => 0.5 });
   await connected();
-  const start = world.time.clock.monotonic();
-  let overlap = 0;
-  while (world.cloud.epoch === 1) {
-    await world.time.advance(1000);
-    overlap = Math.max(overlap, world.cloud.sockets.filter(({ open }) => open).length);
-    if (world.time.clock.monotonic() - start > 120 * 60_000) break;
-  }
-  await world.time.settle();
-  const minutes = (world.time.clock.monotonic() - start) / 60_000;
-  expect(minutes).toBeGreaterThanOrEqual(107);
-  expect(minutes).toBeLessThan(108.5);
+  await world.time.advance(107 * 60_000);
+  expect(world.cloud.epoch).toBe(1);
+  await world.time.until(() => world.report()?.epoch === 2, "the second session", 1000);
+  expect(world.cloud.openAtHello).toEqual([1, 2]);
   expect(world.cloud.sockets.map(({ open }) => open)).toEqual([false, true]);
-  expect(world.report()?.epoch).toBe(2);
 });
 
 test("a superseded session does not come back within 60 s", async () => {

@@ -34,6 +34,8 @@ export class ScriptedCloud {
     mute: false,
   };
   readonly hellos: Hello[] = [];
+  /** Sockets that were open when each hello came. */
+  readonly openAtHello: number[] = [];
   readonly heard: AgentMessage[] = [];
   /** Frames that were no agent message, as the agent's typed errors. */
   readonly strange: string[] = [];
@@ -138,6 +140,7 @@ export class ScriptedCloud {
 
   #welcome(hello: Hello, line: { epoch: number; send(message: CloudMessage): void }): void {
     this.hellos.push(hello);
+    this.openAtHello.push(this.sockets.filter(({ open }) => open).length);
     for (const [id, { imageGeneration, fences }] of Object.entries(hello.marks ?? {})) {
       this.#raise(id, imageGeneration, fences);
     }

@@ -7,7 +7,6 @@ import { claimRoutes } from "#protocol/http/claim-routes";
 import type { AttachRequest, CreateClaim, ReleasedView } from "#protocol/http/claims";
 import type { ProgramRequest } from "#protocol/http/deployables";
 import { signPermit } from "#protocol/permit";
-import { uuidOf } from "#protocol/uuid";
 import {
   claimsOfInstance,
   listAllClaims,
@@ -16,87 +15,43 @@ import {
   visibleClaim,
 } from "#store/claims";
 import { replaceDeployable } from "#store/deployables";
-import { type Granted, grantClaims } from "#store/granting";
 import { recall, rememberOnce } from "#store/idempotency";
 import { deployableKey } from "#store/keys";
 import type { List, Wanted } from "#store/lists";
-import type { LargePools } from "#store/pool";
 import { onClaim, type Released, releaseClaim } from "#store/release";
 import { valueOrUndefined } from "#store/rows";
 import type { Store } from "#store/store";
 import { type Create, entry } from "../entry.ts";
 import { Catalogue } from "../parts/catalogue.ts";
-import { type Resolving, resolveClaim } from "../parts/claiming.ts";
 import { permitKey } from "../parts/permit-key.ts";
-import { refusal } from "../parts/refusal.ts";
-import { type Settings, settingsFrom } from "../parts/settings.ts";
+import { settingsFrom } from "../parts/settings.ts";
 import { storeFrom } from "../parts/store.ts";
 import type { Answer, Call } from "./call.ts";
+import { type Claiming, createClaims } from "./create-claims.ts";
 import { programClaimed } from "./program.ts";
 import { handle, httpFunction } from "./stack.ts";
 import { claimView, operationId } from "./views.ts";
 
-/** What the claim routes work with, and what they remember between calls. */
-export interface Claims extends Resolving {
-  readonly settings: Pick<Settings, "bindDeadlineMs" | "defaultQuota">;
-  readonly large: LargePools;
-}
-
 /** A permit is good for a day without the cloud; a lease ends it sooner (design §7). */
 const permitMs = 86_400_000;
 
-async function create(claims: Claims, call: Call<CreateClaim>): Promise<Answer> {
-  const granted = await grantAny(claims, call);
+async function create(claims: Claiming, call: Call<CreateClaim>): Promise<Answer> {
+  const granted = await createClaims(claims, call);
+  const deployables = granted.replayed
+    ? await deployablesOf(claims.store, granted.claims)
+    : byId(granted.deployables);
   return {
     status: granted.replayed ? 200 : 201,
-    body: { claims: await viewsOf(claims.store, granted.claims) },
+    body: { claims: viewsOf(granted.claims, deployables) },
   };
 }
 
-async function grantAny(claims: Claims, call: Call<CreateClaim>): Promise<Granted> {
-  const { store, settings } = claims;
-  const { body, caller, once } = call;
-  const alternatives = await resolveClaim(claims, body, caller);
-  for (const groups of alternatives) {
-    const count = groups.reduce((sum, group) => sum + group.count, 0);
-    const claimIds = Array.from({ length: count }, (_, index) =>
-      uuidOf("claim", once.id, String(index)),
-    );
-    checkCount(count);
-    const { instance, leaseSeconds, profile } = body;
-    const request = {
-      project: caller.project,
-      user: caller.user,
-      claimIds,
-      groups,
-      instance,
-      leaseSeconds,
-      profile,
-      once,
-      ...settings,
-    };
-    const granted = await grantClaims(store, request, claims.large);
-    if (granted !== undefined) return granted;
-  }
-  const replay = await recall<{ readonly claims: readonly Claim[] }>(store, once);
-  if (replay !== undefined) return { claims: replay.claims, replayed: true };
-  const need = alternatives[0]?.[0]?.need;
-  if (need === undefined) throw new Fault("INTERNAL", "a request has a group");
-  throw await refusal(store, need);
-}
-
-function checkCount(count: number): void {
-  if (count > 32) {
-    throw new Fault("INVALID_REQUEST", `profile: asks for ${count} handles at once`, {
-      field: "profile",
-      expected: "at most 32 handles",
-    });
-  }
-}
-
-async function viewsOf(store: Store, claims: readonly Claim[]) {
-  const deployables = await deployablesOf(store, claims);
+function viewsOf(claims: readonly Claim[], deployables: ReadonlyMap<string, Deployable>) {
   return claims.map((claim) => claimView(claim, deployables.get(claim.deployable ?? "")));
+}
+
+function byId(deployables: readonly Deployable[]): ReadonlyMap<string, Deployable> {
+  return new Map(deployables.map((one) => [one.id, one]));
 }
 
 async function deployablesOf(
@@ -107,8 +62,7 @@ async function deployablesOf(
     host === undefined || deployable === undefined ? [] : [deployableKey(host, deployable)],
   );
   const rows = await store.table.getMany(held);
-  const found = rows.flatMap((row) => valueOrUndefined<Deployable>(row) ?? []);
-  return new Map(found.map((one) => [one.id, one]));
+  return byId(rows.flatMap((row) => valueOrUndefined<Deployable>(row) ?? []));
 }
 
 interface ClaimFilter extends Wanted {
@@ -116,11 +70,12 @@ interface ClaimFilter extends Wanted {
   readonly all?: string;
 }
 
-async function list({ store }: Claims, call: Call<unknown, ClaimFilter>): Promise<Answer> {
+async function list({ store }: Claiming, call: Call<unknown, ClaimFilter>): Promise<Answer> {
   const { caller, query } = call;
   const page = await pageOf(store, call);
   const visible = page.items.filter((claim) => caller.isAdmin || claim.project === caller.project);
-  return { body: { items: await viewsOf(store, visible), next: page.next } };
+  const items = viewsOf(visible, await deployablesOf(store, visible));
+  return { body: { items, next: page.next } };
 
   async function pageOf(from: Store, { caller: by }: typeof call): Promise<List<Claim>> {
     if (query.instance !== undefined)
@@ -132,7 +87,7 @@ async function list({ store }: Claims, call: Call<unknown, ClaimFilter>): Promis
   }
 }
 
-async function get({ store }: Claims, call: Call): Promise<Answer> {
+async function get({ store }: Claiming, call: Call): Promise<Answer> {
   const claim = await visibleClaim(store, call.path["claim"] ?? "", call.caller);
   const deployables = await deployablesOf(store, [claim]);
   const deployable = deployables.get(claim.deployable ?? "");
@@ -165,7 +120,7 @@ async function permitOf(
 }
 
 /** The same request again gets the first one's answer; any other finds no claim any more. */
-async function release({ store }: Claims, call: Call): Promise<Answer> {
+async function release({ store }: Claiming, call: Call): Promise<Answer> {
   const answered = await recall<ReleasedView>(store, call.once);
   if (answered !== undefined) return { body: answered };
   const { id } = await visibleClaim(store, call.path["claim"] ?? "", call.caller);
@@ -203,7 +158,7 @@ async function changeHandle(
   });
 }
 
-async function plug({ store }: Claims, call: Call<AttachRequest>): Promise<Answer> {
+async function plug({ store }: Claiming, call: Call<AttachRequest>): Promise<Answer> {
   return await changeHandle(store, call, (deployable, name) => {
     const wanted = deployable.handles[name];
     if (wanted?.attachable === false) {
@@ -219,7 +174,7 @@ async function plug({ store }: Claims, call: Call<AttachRequest>): Promise<Answe
 }
 
 async function renew(
-  { store }: Claims,
+  { store }: Claiming,
   call: Call<{ readonly leaseSeconds: number }>,
 ): Promise<Answer> {
   const { leaseSeconds } = call.body;
@@ -240,7 +195,7 @@ async function renew(
 }
 
 /** The claim routes over given parts. */
-export function claimsFunction(claims: Claims) {
+export function claimsFunction(claims: Claiming) {
   return httpFunction(claimRoutes, {
     createClaims: handle(async (call: Call<CreateClaim>) => await create(claims, call)),
     listClaims: handle(async (call: Call<unknown, ClaimFilter>) => await list(claims, call)),

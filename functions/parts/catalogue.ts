@@ -37,6 +37,22 @@ export class Catalogue {
     return isVisible(entry.value, viewer.project, viewer.isAdmin) ? entry.value : undefined;
   }
 
+  /** True when resolving the request has to wait for a read. */
+  mustRead(
+    { image, type }: { readonly image?: string | undefined; readonly type?: string | undefined },
+    viewer: Viewer,
+  ): boolean {
+    if (image !== undefined) return this.remembered(image, viewer) === undefined;
+    return type !== undefined && (this.#active?.until ?? 0) <= this.#store.now();
+  }
+
+  /** What was remembered of an image that turned out to be active no more. */
+  forget(image: { readonly id: string } | undefined): void {
+    if (image === undefined) return;
+    this.#byId.delete(image.id);
+    this.#active = undefined;
+  }
+
   /** An image that may be programmed. UNKNOWN_IMAGE, also when it is not visible; IMAGE_NOT_ACTIVE. */
   async get(id: string, viewer: Viewer): Promise<ActiveImage> {
     const known = this.remembered(id, viewer);

@@ -33,11 +33,15 @@ export async function resolveClaim(
   request: CreateClaim,
   viewer: Viewer,
 ): Promise<Alternatives> {
-  const host = await hostId(resolving, request.host);
   if (request.profile !== undefined) {
+    checkAlone(request);
+    const host = await hostId(resolving, request.host);
     return [await profileGroups(resolving, request.profile, { viewer, host })];
   }
-  const images = await wantedImages(resolving, request, viewer);
+  const [host, images] = await Promise.all([
+    hostId(resolving, request.host),
+    wantedImages(resolving, request, viewer),
+  ]);
   const place = await placeOf(resolving, request, host);
   return images.map((image) => {
     const resourceClasses = place.resourceClasses ?? classesOf(image);
@@ -53,6 +57,24 @@ export async function resolveClaim(
     };
     return [{ need, count: request.count ?? 1, image }];
   });
+}
+
+/** What a profile says already; a request that says it too would be ignored in silence. */
+const saidByProfile = [
+  "resourceClass",
+  "count",
+  "image",
+  "type",
+  "traits",
+  "forbiddenTraits",
+  "deployable",
+] as const;
+
+function checkAlone(request: CreateClaim): void {
+  const field = saidByProfile.find((one) => request[one] !== undefined);
+  if (field === undefined) return;
+  const expected = "host, instance and leaseSeconds beside a profile";
+  throw new Fault("INVALID_REQUEST", `${field}: expected only ${expected}`, { field, expected });
 }
 
 function nothingWanted(): Fault {

@@ -2,6 +2,7 @@ import type { Deployable } from "#domain/deployable";
 import { type Explanation, explain } from "#domain/explain";
 import { Fault } from "#domain/faults";
 import { type Requirement, traitsWith } from "#domain/matching";
+import type { GroupNeed } from "#domain/packing";
 import { deployablesOf, listDeployables } from "#store/deployables";
 import { readHost } from "#store/hosts";
 import type { Store } from "#store/store";
@@ -30,22 +31,28 @@ export async function explainNeed(store: Store, need: Requirement): Promise<Expl
 
 /**
  * Why nothing was granted: UNKNOWN_HOST, UNKNOWN_RESOURCE_CLASS or UNKNOWN_TRAIT when no deployable
- * could ever match, NO_CAPACITY with the explanation otherwise.
+ * could ever match, NO_CAPACITY with the explanation of the first group that is short otherwise.
  */
-export async function refusal(store: Store, need: Requirement): Promise<Fault> {
-  if (need.host !== undefined) await readHost(store, need.host);
-  const deployables = await judged(store, need.host);
-  const unknown = unknownName(deployables, need);
+export async function refusal(store: Store, groups: readonly GroupNeed[]): Promise<Fault> {
+  const host = groups.find(({ need }) => need.host !== undefined)?.need.host;
+  if (host !== undefined) await readHost(store, host);
+  const deployables = await judged(store, host);
+  const needs = groups.map(({ need }) => need);
+  const unknown = needs.map((need) => unknownName(deployables, need)).find((one) => one);
   if (unknown !== undefined) return unknown;
-  const { summary, fits, busy, unsuitable, deployables: verdicts } = explain(deployables, need);
-  const explanation = {
-    summary,
-    fits,
-    busy,
-    unsuitable,
-    deployables: verdicts.slice(0, mostShown),
-  };
+  const explained = groups.map(({ need, count }) => ({ count, why: explain(deployables, need) }));
+  const short = explained.find(({ count, why }) => freeIn(why) < count);
+  const { why } = short ?? explained[0] ?? {};
+  if (why === undefined) return new Fault("INTERNAL", "a request has a group");
+  const asked = groups.reduce((sum, { count }) => sum + count, 0);
+  const spread = short === undefined && asked > 1 ? `, but no single host has all ${asked}` : "";
+  const summary = `${why.summary}${spread}`;
+  const explanation = { ...why, summary, deployables: why.deployables.slice(0, mostShown) };
   return new Fault("NO_CAPACITY", summary, { explanation });
+}
+
+function freeIn({ deployables }: Explanation): number {
+  return deployables.reduce((sum, { free }) => sum + free, 0);
 }
 
 function unknownName(deployables: readonly Deployable[], need: Requirement): Fault | undefined {

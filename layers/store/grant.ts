@@ -43,7 +43,12 @@ export interface Choice {
 
 /** How one try ended: `lost` names deployables that changed, with the row that won when known. */
 export type Attempt =
-  | { readonly kind: "granted"; readonly claims: readonly Claim[] }
+  | {
+      readonly kind: "granted";
+      readonly claims: readonly Claim[];
+      /** As they are now, so that nobody has to read them again. */
+      readonly deployables: readonly Deployable[];
+    }
   | { readonly kind: "replayed"; readonly claims: readonly Claim[] }
   | { readonly kind: "lost"; readonly changed: ReadonlyMap<string, Deployable | undefined> }
   | { readonly kind: "host silent" }
@@ -80,7 +85,7 @@ export async function tryGrant(
     ...deployableRows(choice, after),
   ];
   const result = await store.table.write(rows.map((row) => row.write));
-  if (result.ok) return { kind: "granted", claims };
+  if (result.ok) return { kind: "granted", claims, deployables: [...after.values()] };
   return await meaning(rows, result.failures);
 }
 

@@ -5,40 +5,72 @@ import { rank } from "#domain/matching";
 import { fits, pack } from "#domain/packing";
 import { deployablesOf } from "#store/deployables";
 import { type Choice, type GrantRequest, tryGrant } from "#store/grant";
-import { type LargePools, lookIntoPool, walkPool } from "#store/pool";
+import { isLarge, type LargePools, lookIntoPool, walkPool } from "#store/pool";
 import type { Store } from "#store/store";
 
 /** Conflicting transactions tolerated before the caller is asked to come again (design §4). */
 const mostConflicts = 6;
 /** Lost races are bounded by the candidates; this bounds a fleet that changes all the time. */
 const mostTries = 200;
-/** Walks through the pool after others won every candidate of the walk before. */
+/** Walks through the pool after others won every candidate of the walk before, or its hosts are silent. */
 const mostWalks = 8;
 
-export interface Granted {
-  readonly claims: readonly Claim[];
-  readonly replayed: boolean;
+/** What was granted; a replay does not say how its deployables are by now. */
+export type Granted =
+  | {
+      readonly claims: readonly Claim[];
+      readonly replayed: false;
+      readonly deployables: readonly Deployable[];
+    }
+  | { readonly claims: readonly Claim[]; readonly replayed: true };
+
+/** Where a request looks, as far as it is known before its names are resolved. */
+export interface Place {
+  readonly resourceClass: string;
+  readonly host?: string | undefined;
+}
+
+/**
+ * Candidates of a request whose image is still being read: taken along to {@link grantClaims}, they
+ * save it a round trip.
+ */
+export async function lookAhead(
+  store: Store,
+  { resourceClass, host }: Place,
+  large: LargePools,
+): Promise<readonly Deployable[]> {
+  return host === undefined
+    ? await lookIntoPool(store, { resourceClasses: [resourceClass] }, large)
+    : await deployablesOf(store, host);
 }
 
 /**
  * Grants a request, or says that nothing on offer fits (undefined). First a look into the pool, two
  * round trips with the transaction; only when that finds nothing is the whole pool walked. A lost
- * row comes back with the failure, so the next candidate costs one round trip.
+ * row comes back with the failure, so the next candidate costs one round trip. `seen` are candidates
+ * that {@link lookAhead} found for this request.
  * Throws OVER_QUOTA, IMAGE_NOT_ACTIVE, IDEMPOTENCY_MISMATCH, TRY_AGAIN.
  */
 export async function grantClaims(
   store: Store,
   request: GrantRequest,
   large: LargePools,
+  seen: readonly Deployable[] = [],
 ): Promise<Granted | undefined> {
   const granting = { store, request, race: new Race() };
-  const quick = await tryCandidates(granting, await lookForCandidates(granting, large));
+  const early = fitting(request, seen);
+  const isEarlyEnough = isEnough(request, early, large);
+  const looked = isEarlyEnough ? early : await lookForCandidates(granting, large);
+  const quick = await tryCandidates(granting, looked);
   if (quick !== undefined) return quick;
   for (let walk = 0; walk < mostWalks; walk += 1) {
-    granting.race.wonByOthers = 0;
+    const { race } = granting;
+    const silentBefore = race.silentHosts.size;
+    race.wonByOthers = 0;
     const candidates = await walkForCandidates(granting);
     const granted = await tryCandidates(granting, candidates);
-    if (granted !== undefined || granting.race.wonByOthers === 0) return granted;
+    const isSame = race.wonByOthers === 0 && race.silentHosts.size === silentBefore;
+    if (granted !== undefined || isSame) return granted;
   }
   throw new Fault("TRY_AGAIN", undefined, { retryAfterSeconds: 1 });
 }
@@ -69,13 +101,35 @@ async function lookForCandidates(
   return fitting(request, found.flat());
 }
 
-async function walkForCandidates({ store, request }: Granting): Promise<Map<string, Deployable>> {
+/**
+ * An early look knows no image. In a large pool it may have missed a deployable that has it loaded,
+ * and programming costs more than another look.
+ */
+function isEnough(
+  request: GrantRequest,
+  early: ReadonlyMap<string, Deployable>,
+  large: LargePools,
+): boolean {
+  if (early.size === 0) return false;
+  const need = request.groups[0]?.need;
+  if (need === undefined || need.host !== undefined || !isLarge(need, large)) return true;
+  return [...early.values()].some((one) => rank(one, need) === 0);
+}
+
+async function walkForCandidates({
+  store,
+  request,
+  race,
+}: Granting): Promise<Map<string, Deployable>> {
   const host = hostOf(request);
   if (host !== undefined) return fitting(request, await deployablesOf(store, host));
   const all = request.claimIds.length > 1;
   const found = await Promise.all(
     request.groups.map(({ need }) =>
-      walkPool(store, need, { fits: (deployable) => fits(deployable, need), all }),
+      walkPool(store, need, {
+        fits: (one) => !race.silentHosts.has(one.host) && fits(one, need),
+        all,
+      }),
     ),
   );
   return fitting(request, found.flat());
@@ -103,9 +157,11 @@ async function tryCandidates(
       throw new Fault("TRY_AGAIN", undefined, { retryAfterSeconds: 1 });
     }
     const attempt = await tryGrant(store, request, choice);
-    if (attempt.kind === "granted" || attempt.kind === "replayed") {
-      return { claims: attempt.claims, replayed: attempt.kind === "replayed" };
+    const { kind } = attempt;
+    if (kind === "granted") {
+      return { claims: attempt.claims, replayed: false, deployables: attempt.deployables };
     }
+    if (kind === "replayed") return { claims: attempt.claims, replayed: true };
     if (attempt.kind === "lost") {
       race.wonByOthers += attempt.changed.size;
       for (const [id, winner] of attempt.changed) refresh(request, candidates, id, winner);

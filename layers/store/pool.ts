@@ -14,6 +14,16 @@ const perShard = 6;
  */
 export type LargePools = Map<string, string>;
 
+/** What a look into the pool goes by. */
+export type PoolNeed = Pick<Requirement, "resourceClasses" | "image">;
+
+/** True when one look may not have seen everything on offer in the wanted classes. */
+export function isLarge({ resourceClasses }: PoolNeed, large: LargePools): boolean {
+  return resourceClasses.some((resourceClass) =>
+    shardsOf(resourceClass).some((pk) => large.has(pk)),
+  );
+}
+
 interface Look {
   readonly pk: string;
   readonly sk: Range;
@@ -29,7 +39,7 @@ type Range = { readonly beginsWith: string } | { readonly from: string; readonly
  */
 export async function lookIntoPool(
   store: Store,
-  need: Requirement,
+  need: PoolNeed,
   large: LargePools,
 ): Promise<readonly Deployable[]> {
   const looks = need.resourceClasses.flatMap((resourceClass) => {
@@ -57,12 +67,12 @@ function entered(store: Store, shards: readonly string[], large: LargePools): re
   return one === undefined ? shards : [one];
 }
 
-function exactImage(pk: string, { image }: Requirement): Look {
+function exactImage(pk: string, { image }: PoolNeed): Look {
   return { pk, sk: { beginsWith: poolSk(image?.interfaceId, image?.id, "") } };
 }
 
 /** From the start while the pool is small, else near a row seen before, at a random id. */
-function anyImage(store: Store, pk: string, need: Requirement, large: LargePools): Look {
+function anyImage(store: Store, pk: string, need: PoolNeed, large: LargePools): Look {
   const region = need.image?.interfaceId;
   const to = region === undefined ? "~" : `${region}#~`;
   const known = large.get(pk);

@@ -1,0 +1,115 @@
+import type { Claim } from "#domain/claim";
+import type { Deployable } from "#domain/deployable";
+import { Fault, isFault } from "#domain/faults";
+import type { CreateClaim } from "#protocol/http/claims";
+import { isUuid, uuidOf } from "#protocol/uuid";
+import type { GrantGroup, GrantRequest } from "#store/grant";
+import { type Granted, grantClaims, lookAhead } from "#store/granting";
+import { recall } from "#store/idempotency";
+import type { LargePools } from "#store/pool";
+import { type Resolving, resolveClaim } from "../parts/claiming.ts";
+import { refusal } from "../parts/refusal.ts";
+import type { Settings } from "../parts/settings.ts";
+import type { Call } from "./call.ts";
+
+/** What claims are made with, and what is remembered between calls. */
+export interface Claiming extends Resolving {
+  readonly settings: Pick<Settings, "bindDeadlineMs" | "defaultQuota">;
+  readonly large: LargePools;
+}
+
+type CreateCall = Call<CreateClaim>;
+
+/**
+ * Grants what a request asks for, or answers a repeated one as the first time, whatever happened
+ * since to what it named. NO_CAPACITY with the explanation, OVER_QUOTA, UNKNOWN_… and
+ * INVALID_REQUEST naming the field, IDEMPOTENCY_MISMATCH, TRY_AGAIN.
+ */
+export async function createClaims(claiming: Claiming, call: CreateCall): Promise<Granted> {
+  try {
+    return await grantAny(claiming, call);
+  } catch (error) {
+    if (!isFault(error)) throw error;
+    const first = await recall<{ readonly claims: readonly Claim[] }>(claiming.store, call.once);
+    if (first === undefined) throw error;
+    return { claims: first.claims, replayed: true };
+  }
+}
+
+async function grantAny(claiming: Claiming, call: CreateCall): Promise<Granted> {
+  const { body, caller } = call;
+  const [alternatives, seen] = await Promise.all([
+    resolveClaim(claiming, body, caller),
+    candidatesOf(claiming, call),
+  ]);
+  const refused: (readonly GrantGroup[])[] = [];
+  for (const groups of alternatives) {
+    const granted = await grantAlternative(claiming, call, groups, seen);
+    if (granted === "outdated") continue;
+    if (granted !== undefined) return granted;
+    refused.push(groups);
+  }
+  const [groups] = refused;
+  if (groups !== undefined) throw await refusal(claiming.store, groups);
+  throw new Fault("UNKNOWN_TYPE", `no active image of type ${body.type ?? ""}`, { field: "type" });
+}
+
+/** `outdated`: the image was chosen by its type and is not active any more, so another may serve. */
+async function grantAlternative(
+  claiming: Claiming,
+  call: CreateCall,
+  groups: readonly GrantGroup[],
+  seen: readonly Deployable[],
+): Promise<Granted | "outdated" | undefined> {
+  const { store, large, catalogue } = claiming;
+  try {
+    return await grantClaims(store, requestOf(claiming, call, groups), large, seen);
+  } catch (error) {
+    if (!isFault(error, "IMAGE_NOT_ACTIVE")) throw error;
+    for (const { image } of groups) catalogue.forget(image);
+    if (call.body.type === undefined || call.body.image !== undefined) throw error;
+    return "outdated";
+  }
+}
+
+/** What can be looked up while the image is being read; nothing when that would save no wait. */
+async function candidatesOf(
+  { store, catalogue, hosts, large }: Claiming,
+  { body, caller }: CreateCall,
+): Promise<readonly Deployable[]> {
+  const { resourceClass, deployable, host: named } = body;
+  if (resourceClass === undefined || deployable !== undefined) return [];
+  if (!catalogue.mustRead(body, caller)) return [];
+  const host = named === undefined || isUuid(named) ? named : hosts.get(named);
+  if (named !== undefined && host === undefined) return [];
+  return await lookAhead(store, { resourceClass, host }, large);
+}
+
+function requestOf(
+  { settings }: Claiming,
+  { body, caller, once }: CreateCall,
+  groups: readonly GrantGroup[],
+): GrantRequest {
+  const count = groups.reduce((sum, group) => sum + group.count, 0);
+  checkCount(count);
+  const { instance, leaseSeconds, profile } = body;
+  return {
+    project: caller.project,
+    user: caller.user,
+    claimIds: Array.from({ length: count }, (_, index) => uuidOf("claim", once.id, String(index))),
+    groups,
+    instance,
+    leaseSeconds,
+    profile,
+    once,
+    ...settings,
+  };
+}
+
+function checkCount(count: number): void {
+  if (count <= 32) return;
+  throw new Fault("INVALID_REQUEST", `profile: asks for ${count} handles at once`, {
+    field: "profile",
+    expected: "at most 32 handles",
+  });
+}

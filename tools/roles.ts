@@ -43,8 +43,8 @@ export const permissions: Readonly<Record<string, Permission>> = {
     puts: ["images"],
   },
   keys: {
-    reads: ["KEY", ...bookkeeping],
-    writes: ["KEY", ...bookkeeping],
+    reads: ["KEY", "IMAGE", ...bookkeeping],
+    writes: ["KEY", "IMAGE", ...bookkeeping],
     indexes: ["gsi1"],
   },
   hosts: {
@@ -78,7 +78,7 @@ export const permissions: Readonly<Record<string, Permission>> = {
     indexes: ["gsi1"],
   },
   catalog: { reads: ["HOST", "IMAGE"], indexes: ["gsi1", "gsi2"] },
-  events: { reads: ["EVENTS"] },
+  events: { reads: ["EVENTS"], indexes: ["gsi1", "gsi2"] },
   service: { reads: ["HOST"], indexes: ["gsi1", "gsi2", "gsi3"] },
   agents: {
     ...agentSession,

@@ -6,7 +6,7 @@ import { lift, mark } from "#domain/transitions";
 import type { Hello, Marks, Welcome } from "#protocol/wire/messages";
 import { protocolVersion } from "#protocol/wire/shapes";
 import { changeDeployable, deployablesOf } from "#store/deployables";
-import { changeHost, readBeat, replaceBeat } from "#store/hosts";
+import { changeHost, hostUnchanged, readBeat, replaceBeat } from "#store/hosts";
 import { chainHead } from "#store/receipts";
 import type { Store } from "#store/store";
 
@@ -36,8 +36,7 @@ export async function openSession(
   if (hello.host !== from.host) {
     throw new Fault("FORBIDDEN", "a host speaks only for itself", { field: "host" });
   }
-  const host = await changeHost(store, from.host, (known) => greeted(known, hello));
-  const { epoch, superseded } = await newEpoch(store, host, from.connection);
+  const { host, epoch, superseded } = await newEpoch(store, from, hello);
   const known = await deployablesOf(store, from.host);
   const online = host.state === "online";
   const lifted = await Promise.all(
@@ -60,12 +59,15 @@ function greeted(known: Host, hello: Hello): Host {
   return { ...known, state, agentVersion, bootId };
 }
 
+/** A host that is drained, revoked or removed meanwhile does not come online by this hello. */
 async function newEpoch(
   store: Store,
-  host: Host,
-  connection: string | undefined,
-): Promise<{ readonly epoch: number; readonly superseded?: string }> {
+  from: { readonly host: string; readonly connection?: string },
+  hello: Hello,
+): Promise<{ readonly host: Host; readonly epoch: number; readonly superseded?: string }> {
+  const { connection } = from;
   for (let attempt = 0; attempt < 6; attempt += 1) {
+    const host = await changeHost(store, from.host, (known) => greeted(known, hello));
     const before = await readBeat(store, host.id);
     const after: Beat = {
       host: host.id,
@@ -74,10 +76,10 @@ async function newEpoch(
       seenAt: store.now(),
       connection,
     };
-    if (await replaceBeat(store, before, after)) {
+    if (await replaceBeat(store, before, after, [hostUnchanged(host)])) {
       const old = before.connection;
       const replaced = old !== undefined && old !== connection ? { superseded: old } : {};
-      return { epoch: after.epoch, ...replaced };
+      return { host, epoch: after.epoch, ...replaced };
     }
     await store.sleep(store.random() * 20 * 2 ** attempt);
   }

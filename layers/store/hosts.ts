@@ -115,11 +115,21 @@ export async function readBeat(store: Store, host: string): Promise<Beat> {
   return beatOf(item);
 }
 
-/** Replaces the heartbeat while nobody opened a newer session; false when someone did. */
-export async function replaceBeat(store: Store, before: Beat, after: Beat): Promise<boolean> {
+/** Holds only while nobody changed the host since it was read. */
+export function hostUnchanged(host: Host): Write {
+  return { kind: "check", key: hostKey(host.id), if: eq("revision", host.revision) };
+}
+
+/** Replaces the heartbeat while nobody opened a newer session and `also` holds; else false. */
+export async function replaceBeat(
+  store: Store,
+  before: Beat,
+  after: Beat,
+  also: readonly Write[] = [],
+): Promise<boolean> {
   const same = all(eq("epoch", before.epoch), ge("seenAt", 0), eq("state", before.state));
-  const result = await store.table.write([{ kind: "put", item: beatRow(after), if: same }]);
-  return result.ok;
+  const put: Write = { kind: "put", item: beatRow(after), if: same };
+  return (await store.table.write([put, ...also])).ok;
 }
 
 /** Join tokens live for an hour (design §6). */

@@ -1,7 +1,7 @@
 import type { Claim } from "#domain/claim";
 import type { Deployable } from "#domain/deployable";
 import { Fault } from "#domain/faults";
-import { applyReport, type Decision, type Report } from "#domain/report";
+import { type Applied, applyReport, type Decision, type Report } from "#domain/report";
 import { claimRow } from "#store/claims";
 import { readDeployable, replaceDeployable } from "#store/deployables";
 import { all, eq } from "#store/expression";
@@ -33,8 +33,9 @@ const mostTries = 8;
 
 /**
  * Applies a report in one transaction: the row, the claims it decides, the receipt and the progress.
- * A report that is old news writes nothing. Throws UNKNOWN_DEPLOYABLE, CONFLICT for a receipt that
- * does not continue its chain, TRY_AGAIN.
+ * A report that is old news writes nothing. Throws UNKNOWN_DEPLOYABLE, TRY_AGAIN, and CONFLICT for a
+ * receipt that does not continue its chain: what the report says is applied even so, and the agent,
+ * not acknowledged, sends its receipts again.
  */
 export async function recordReport(store: Store, reported: Reported): Promise<Deployable> {
   for (let attempt = 0; attempt < mostTries; attempt += 1) {
@@ -43,17 +44,30 @@ export async function recordReport(store: Store, reported: Reported): Promise<De
       throw new Fault("UNKNOWN_DEPLOYABLE", `no deployable ${reported.deployable}`);
     }
     const applied = applyReport(before, reported.report, store.now());
+    const receipt = await receiptWrites(store, reported);
     const writes = [
-      ...(applied.deployable === before ? [] : [replaceDeployable(before, applied.deployable)]),
-      ...(await claimWrites(store, applied)),
-      ...(await receiptWrites(store, reported)),
-      ...(await progressWrites(store, before, reported)),
+      ...(receipt instanceof Fault ? [] : receipt),
+      ...(applied.deployable === before ? [] : await newsWrites(store, before, reported, applied)),
     ];
     const result = await store.table.write(writes);
+    if (result.ok && receipt instanceof Fault) throw receipt;
     if (result.ok) return applied.deployable;
     await store.sleep(store.random() * 10 * 2 ** attempt);
   }
   throw new Fault("TRY_AGAIN", undefined, { retryAfterSeconds: 1 });
+}
+
+async function newsWrites(
+  store: Store,
+  before: Deployable,
+  reported: Reported,
+  applied: Applied,
+): Promise<readonly Write[]> {
+  return [
+    replaceDeployable(before, applied.deployable),
+    ...(await claimWrites(store, applied)),
+    ...(await progressWrites(store, before, reported)),
+  ];
 }
 
 async function claimWrites(
@@ -77,14 +91,17 @@ async function claimWrites(
 }
 
 /** A receipt that is stored already is an echo; any other must continue the chain. */
-async function receiptWrites(store: Store, { receipt }: Reported): Promise<readonly Write[]> {
+async function receiptWrites(
+  store: Store,
+  { receipt }: Reported,
+): Promise<readonly Write[] | Fault> {
   if (receipt === undefined) return [];
   const head = await chainHead(store, receipt.body.deployable);
   const number = head?.body.number ?? 0;
   if (receipt.body.number <= number) return [];
   const previous = head?.digest ?? "0".repeat(64);
   if (receipt.body.number !== number + 1 || receipt.body.previous !== previous) {
-    throw new Fault("CONFLICT", `receipt ${receipt.body.number} does not continue the chain`, {
+    return new Fault("CONFLICT", `receipt ${receipt.body.number} does not continue the chain`, {
       field: "receipt.body.previous",
       expected: `number ${number + 1} after ${previous}`,
     });
@@ -120,7 +137,7 @@ function progressOf(
     kind: before.wish.scrub === undefined ? "program" : "scrub",
     image: before.wish.image?.id,
     claim: holder?.claim,
-    project: holder?.project,
+    project: holder?.project ?? before.lastProject,
     phase: report.phase,
     percent: state === "succeeded" ? 100 : (percent ?? known?.percent ?? 0),
     state,

@@ -1,11 +1,11 @@
 import { type Deployable, heldHandles, isOfferable, isPending } from "#domain/deployable";
 import { Fault } from "#domain/faults";
-import { eq } from "#store/expression";
+import { all, eq } from "#store/expression";
 import { deployableKey, due, listShards, poolPk, poolShards, poolSk, shardOf } from "#store/keys";
 import { type List, listShardsOf, type Wanted } from "#store/lists";
 import { rowOf, valueOf, valueOrUndefined } from "#store/rows";
 import type { Store } from "#store/store";
-import type { Item, Key, Page, Write } from "#store/table";
+import type { Condition, Item, Key, Page, Write } from "#store/table";
 
 /** An undelivered wish is pushed again after this long. */
 export const repushMs = 30_000;
@@ -33,6 +33,7 @@ export function isOwed(deployable: Deployable): boolean {
   const handles = Object.values(deployable.handles);
   return (
     deployable.hostOnline &&
+    deployable.present &&
     (isPending(deployable) ||
       heldHandles(deployable).some(([, handle]) => handle.holder?.binding === true) ||
       handles.some(
@@ -43,7 +44,16 @@ export function isOwed(deployable: Deployable): boolean {
 
 /** Replaces a deployable that nobody else changed since it was read. */
 export function replaceDeployable(before: Deployable, after: Deployable): Write {
-  return { kind: "put", item: deployableRow(after), if: eq("revision", before.revision) };
+  return { kind: "put", item: deployableRow(after), if: isUnchanged(before) };
+}
+
+/**
+ * Still as read. The newest report heard is part of it: one that changes no fact raises no revision,
+ * and it must not be forgotten by a writer that read the row before.
+ */
+export function isUnchanged({ revision, reported: { epoch, seq } }: Deployable): Condition {
+  const heard = (name: string) => ["value", "reported", name];
+  return all(eq("revision", revision), eq(heard("epoch"), epoch), eq(heard("seq"), seq));
 }
 
 /** One deployable by host and id, consistently read. */

@@ -1,5 +1,5 @@
 import { Fault } from "#domain/faults";
-import { absent } from "#store/expression";
+import { absent, any, le } from "#store/expression";
 import { idempotencyKey } from "#store/keys";
 import { expiry, isExpired, rowOf, valueOf } from "#store/rows";
 import type { Store } from "#store/store";
@@ -22,7 +22,8 @@ export function rememberOnce(once: Once, answer: object, now: number): Write {
       body: once.body,
       expiresAt: expiry(now, lifeMs),
     }),
-    if: absent("pk"),
+    // Expired means absent, although DynamoDB may keep the row for days.
+    if: any(absent("pk"), le("expiresAt", Math.floor(now / 1000))),
   };
 }
 

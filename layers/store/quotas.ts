@@ -1,6 +1,6 @@
 import { Fault } from "#domain/faults";
 import { type Quota, withLimit } from "#domain/quota";
-import { absent, add, all, eq, exists, ge } from "#store/expression";
+import { absent, add, eq, exists, ge, set } from "#store/expression";
 import { quotaKey } from "#store/keys";
 import { type List, type Wanted } from "#store/lists";
 import { rowOf, valueOf } from "#store/rows";
@@ -72,21 +72,30 @@ export async function listQuotas(
   return { items: page.items.map(quotaOf), next: page.next };
 }
 
-/** Sets a limit; what is held stays held. TRY_AGAIN after 6 lost races with running claims. */
+/**
+ * Sets a limit; what is held stays held. `left` moves by the difference, so running grants neither
+ * disturb this nor are disturbed. TRY_AGAIN after 6 races with others who set it.
+ */
 export async function setQuota(
   store: Store,
   wanted: { readonly project: string; readonly resourceClass: string; readonly limit: number },
 ): Promise<Quota> {
   const { project, resourceClass, limit } = wanted;
+  const key = quotaKey(project, resourceClass);
   for (let attempt = 0; attempt < 6; attempt += 1) {
-    const item = await store.table.get(quotaKey(project, resourceClass), { consistent: true });
-    const before = item === undefined ? undefined : quotaOf(item);
+    const item = await store.table.get(key, { consistent: true });
+    const before = item && quotaOf(item);
     const after = withLimit(before ?? { project, resourceClass, limit: 0, left: 0 }, limit);
-    const unchanged =
-      before === undefined ? absent("pk") : all(eq("left", before.left), eq("limit", before.limit));
-    const result = await store.table.write([
-      { kind: "put", item: quotaItem(after), if: unchanged },
-    ]);
+    const write: Write =
+      before === undefined
+        ? { kind: "put", item: quotaItem(after), if: absent("pk") }
+        : {
+            kind: "update",
+            key,
+            changes: [set("limit", limit), add("left", limit - before.limit)],
+            if: eq("limit", before.limit),
+          };
+    const result = await store.table.write([write]);
     if (result.ok) return after;
     await store.sleep(store.random() * 10 * 2 ** attempt);
   }

@@ -16,10 +16,13 @@ export interface Released {
 
 const mostTries = 8;
 
-/** The handle's fence proves that a claim still holds it: release touches only its own (I1). */
+/**
+ * The handle names the claim: release touches only its own (I1). Its fence may have been lifted above
+ * the claim's when the table was restored from an older copy.
+ */
 function holds(deployable: Deployable | undefined, claim: Claim): boolean {
   const handle = deployable?.handles[claim.handle ?? ""];
-  return handle?.holder?.claim === claim.id && handle.fence === claim.fence;
+  return handle?.holder?.claim === claim.id && handle.fence >= (claim.fence ?? 0);
 }
 
 async function heldBy(store: Store, claim: Claim): Promise<Deployable | undefined> {

@@ -47,6 +47,10 @@ export async function exchange(
       return await takeReport(wishing, session, message);
     case "ping":
       return await answerPing(wishing, session, message);
+    case "error":
+      // The agent could not make sense of something of ours: nothing to answer, much to find out.
+      console.error(JSON.stringify({ level: "error", host: session.host, agent: message.error }));
+      return { replies: [] };
     default:
       return message satisfies never;
   }
@@ -86,10 +90,24 @@ async function takeInventory(
   const whole = await collectParts(store, { host: session.host, id, part, of, devices });
   if (whole === undefined) return { replies: [{ type: "ack", epoch, seq: 0 }] };
   const host = await readHost(store, session.host);
-  const cards = whole.map((device) => cardOf(session.host, device as Inventory["devices"][number]));
-  await applyInventory(store, host, cards);
+  const cards = merged(whole as Inventory["devices"]);
+  await applyInventory(
+    store,
+    host,
+    cards.map((card) => cardOf(session.host, card)),
+  );
   await changeHost(store, session.host, (known) => ({ ...known, inventoryHash: message.hash }));
   return { replies: [{ type: "ack", epoch, seq: 0 }] };
+}
+
+/** A card too large for one frame comes as several entries of one `cardId`. */
+function merged(devices: Inventory["devices"]): Inventory["devices"] {
+  const entries = Map.groupBy(devices, (device) => device.cardId);
+  return [...entries.values()].flatMap(([first, ...others]) =>
+    first === undefined
+      ? []
+      : [{ ...first, deployables: [first, ...others].flatMap((one) => one.deployables) }],
+  );
 }
 
 /** Ids follow from the host and the card, never from what an agent says they are. */

@@ -3,7 +3,7 @@ import { Fault, type FaultCode, isFault } from "#domain/faults";
 import { type AgentMessage, agentMessage, type CloudMessage, cloudMessage } from "./messages.ts";
 import { maxFrameBytes, type WireError } from "./shapes.ts";
 
-const agentTypes = new Set<string>(["hello", "inventory", "report", "ping"]);
+const agentTypes = new Set<string>(["hello", "inventory", "report", "ping", "error"]);
 const cloudTypes = new Set<string>(["welcome", "desired", "ack", "pong", "drain", "error"]);
 
 /** Text of one message. Throws MESSAGE_TOO_LARGE past the frame limit: split it, do not send it. */

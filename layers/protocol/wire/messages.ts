@@ -1,8 +1,7 @@
 import * as z from "zod/mini";
 import { inventoryDevice } from "./inventory.ts";
 import { receipt } from "./receipt.ts";
-import type {
-  fences} from "./shapes.ts";
+import type { fences } from "./shapes.ts";
 import {
   attachment,
   counter,
@@ -157,7 +156,13 @@ export const errorMessage = z.looseObject({
   serverTime: z.optional(counter),
 });
 
-export const agentMessage = z.discriminatedUnion("type", [hello, inventory, report, ping]);
+export const agentMessage = z.discriminatedUnion("type", [
+  hello,
+  inventory,
+  report,
+  ping,
+  errorMessage,
+]);
 export const cloudMessage = z.discriminatedUnion("type", [
   welcome,
   desired,

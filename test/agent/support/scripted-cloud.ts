@@ -104,6 +104,10 @@ export class ScriptedCloud {
       this.strange.push(text);
       return;
     }
+    if (message.type === "error") {
+      this.strange.push(text);
+      return;
+    }
     this.heard.push(message);
     if (message.type === "hello") {
       this.#welcome(message, line);

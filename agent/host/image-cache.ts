@@ -85,14 +85,17 @@ function pin(pins: Map<string, number>, sha256: string): () => void {
 
 /** Downloads, or waits for a download of the same image that is under way. */
 async function fetchOnce(cache: Cache, image: ImageReference, work: Work): Promise<void> {
-  const running = cache.running.get(image.sha256);
-  // Another's download may end only because that other one was called off.
-  const joined = running?.then(
-    () => true,
-    () => false,
-  );
-  if ((await joined) === true) return;
-  work.signal.throwIfAborted();
+  // No step between the last look and the entry may yield, or two would download.
+  for (let other = cache.running.get(image.sha256); other; ) {
+    // Another's download may end only because that other one was called off.
+    const done = await other.then(
+      () => true,
+      () => false,
+    );
+    if (done) return;
+    work.signal.throwIfAborted();
+    other = cache.running.get(image.sha256);
+  }
   const download = fetchMissing(cache, image, work).finally(() =>
     cache.running.delete(image.sha256),
   );

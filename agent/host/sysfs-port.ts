@@ -8,6 +8,8 @@ export function isKernelError(error: unknown, ...codes: readonly string[]): erro
   if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string") {
     return false;
   }
+  // Faults and Node's own ERR_ codes have a code too.
+  if (!/^E[A-Z0-9]+$/.test(error.code)) return false;
   return codes.length === 0 || codes.includes(error.code);
 }
 

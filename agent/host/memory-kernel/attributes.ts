@@ -41,7 +41,7 @@ function fileAt(machine: Machine, path: string): File {
 
 function unlocked(machine: Machine, path: string): Promise<void> {
   const file = fileAt(machine, path);
-  return machine.until(() => file.locked?.() !== true);
+  return machine.until(machine.state(), () => file.locked?.() !== true);
 }
 
 interface Write {
@@ -56,6 +56,7 @@ async function writeAttribute(machine: Machine, write: Write): Promise<void> {
     sleep: machine.sleep,
     late: () => kernelError("ETIMEDOUT", write.path),
   };
+  const state = machine.state();
   const apply = async (): Promise<Wait> => {
     const wait = fileAt(machine, write.path).write?.(write.value);
     await machine.changed();
@@ -66,5 +67,5 @@ async function writeAttribute(machine: Machine, write: Write): Promise<void> {
   const wait = locked
     ? await withDeadline(unlocked(machine, write.path).then(apply), limit)
     : await apply();
-  if (wait) await withDeadline(machine.until(wait), limit);
+  if (wait) await withDeadline(machine.until(state, wait), limit);
 }

@@ -13,6 +13,8 @@ export interface MemoryKernelOptions {
   readonly cards: readonly CardDescription[];
   /** Boot id of the first start; a restored kernel keeps its own. */
   readonly bootId: string;
+  /** Uuid of the machine, for /etc/machine-id and DMI; without it the host has neither. */
+  readonly machineId?: string;
   /** An earlier snapshot. It counts only if the host has the same cards as then. */
   readonly snapshot?: KernelState;
   /** Called with every change, in order; what changed it returns only afterwards. */
@@ -35,8 +37,8 @@ export interface Machine {
   readonly root: () => Dir;
   /** To be called after every change: what waited for it goes on, and it is persisted. */
   readonly changed: () => Promise<void>;
-  /** Waits until a change makes `done` true; ENODEV when the power goes off first. */
-  readonly until: (done: () => boolean) => Promise<void>;
+  /** Waits until a change makes `done` true; ENODEV when power goes, or went, off under `state`. */
+  readonly until: (state: KernelState, done: () => boolean) => Promise<void>;
   /** Power off and on with what the next start finds. */
   readonly restart: (state: KernelState) => Promise<void>;
 }
@@ -50,12 +52,12 @@ interface Waiter {
 /** Starts from the snapshot, or cold when there is none that fits. */
 export function startMachine(options: MemoryKernelOptions): Machine {
   let state = restored(options) ?? bootState(options.cards, options.bootId);
-  let root = tree(state);
+  let root = tree(state, options.machineId);
   let persisted = Promise.resolve();
   const waiting = new Set<Waiter>();
   const changed = () => {
     settle(state);
-    root = tree(state);
+    root = tree(state, options.machineId);
     for (const waiter of waiting) {
       if (!waiter.done()) continue;
       waiting.delete(waiter);
@@ -63,7 +65,8 @@ export function startMachine(options: MemoryKernelOptions): Machine {
     }
     if (!options.persist) return Promise.resolve();
     const copy = structuredClone(state);
-    persisted = persisted.then(() => options.persist?.(copy));
+    // A disk that was full once may have room for the next change.
+    persisted = persisted.catch(() => undefined).then(() => options.persist?.(copy));
     return persisted;
   };
   return {
@@ -72,8 +75,11 @@ export function startMachine(options: MemoryKernelOptions): Machine {
     state: () => state,
     root: () => root,
     changed,
-    until: (done) =>
-      done() ? Promise.resolve() : new Promise((go, lost) => waiting.add({ done, go, lost })),
+    until(since, done) {
+      if (since !== state) return Promise.reject(kernelError("ENODEV", "power off"));
+      if (done()) return Promise.resolve();
+      return new Promise((go, lost) => waiting.add({ done, go, lost }));
+    },
     restart(next) {
       for (const waiter of waiting) waiter.lost(kernelError("ENODEV", "power off"));
       waiting.clear();

@@ -14,7 +14,7 @@ import {
 export interface ProgramContext {
   readonly state: () => KernelState;
   readonly changed: () => Promise<void>;
-  readonly until: (done: () => boolean) => Promise<void>;
+  readonly until: (state: KernelState, done: () => boolean) => Promise<void>;
   readonly sleep: Sleep;
   readonly speed: number;
 }
@@ -82,9 +82,7 @@ export async function programRegion(
   card.managerStatus = "";
   await context.changed();
   await transfer(context, image.bytes.length, progress);
-  if (failure === "hang") await context.until(() => region.running !== running);
-  // Power went off under it.
-  if (context.state() !== state) throw kernelError("ENODEV", card.id);
+  await context.until(state, () => failure !== "hang" || region.running !== running);
   const errno = region.running === running ? finish(card, region) : undefined;
   await context.changed();
   if (errno !== undefined) throw kernelError(errno, card.id);
@@ -104,6 +102,7 @@ export function finish(card: CardState, region: RegionState): string | undefined
   if (!running) return undefined;
   const { errno, manager, status } = outcomes[running.failure];
   region.running = null;
+  if (!card.present) return "ENODEV";
   card.managerState = manager;
   card.managerStatus = status;
   if (running.failure === "vanish") card.present = false;

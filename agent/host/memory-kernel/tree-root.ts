@@ -4,8 +4,8 @@ import { type Dir, deviceNode, dir, type Entries, fixed, link, written } from ".
 import { dflNodes, managerLinks, regionLinks } from "./tree-dfl.ts";
 import { groupDirs, pciLinks, pciTree } from "./tree-pci.ts";
 
-/** The file system of one state: /sys, /dev and the boot id. */
-export function tree(state: KernelState): Dir {
+/** The file system of one state: /sys, /dev, the boot id and the machine's ids. */
+export function tree(state: KernelState, machineId?: string): Dir {
   return dir(() => ({
     sys: dir(() => ({
       bus: dir(() => ({ pci: dir(() => pciBus(state)) })),
@@ -13,10 +13,16 @@ export function tree(state: KernelState): Dir {
       class: dir(() => ({
         fpga_region: dir(() => regionLinks(state)),
         fpga_manager: dir(() => managerLinks(state)),
+        ...(machineId !== undefined && {
+          dmi: dir(() => ({ id: dir(() => ({ product_uuid: fixed(machineId) })) })),
+        }),
       })),
       kernel: dir(() => ({ iommu_groups: dir(() => groupDirs(state)) })),
       module: dir(() => ({ vfio_pci: dir(() => ({})), vfio_iommu_type1: dir(() => ({})) })),
     })),
+    ...(machineId !== undefined && {
+      etc: dir(() => ({ "machine-id": fixed(machineId.replaceAll("-", "")) })),
+    }),
     dev: dir(() => ({ ...dflNodes(state), vfio: dir(() => vfioNodes(state)) })),
     proc: dir(() => ({
       sys: dir(() => ({

@@ -5,7 +5,7 @@ import type { ActiveImage } from "#domain/image";
 import type { GroupNeed, Pick } from "#domain/packing";
 import { grant, type Taker } from "#domain/transitions";
 import { addClaim } from "#store/claims";
-import { deployableRow } from "#store/deployables";
+import { deployableRow, isUnchanged } from "#store/deployables";
 import { all, eq, ge } from "#store/expression";
 import { type Once, rememberOnce, replayed } from "#store/idempotency";
 import { imageStillActive } from "#store/images";
@@ -55,6 +55,9 @@ export type Attempt =
   | { readonly kind: "conflict" }
   | { readonly kind: "again" };
 
+/** Most rows of one DynamoDB transaction (reference/serverless.md). */
+const maxWrites = 100;
+
 interface Row {
   readonly write: Write;
   /** What a failure of this row's condition means. */
@@ -84,9 +87,19 @@ export async function tryGrant(
     beatRow(choice.host, now),
     ...deployableRows(choice, after),
   ];
+  checkSize(rows);
   const result = await store.table.write(rows.map((row) => row.write));
   if (result.ok) return { kind: "granted", claims, deployables: [...after.values()] };
   return await meaning(rows, result.failures);
+}
+
+/** 32 handles for an instance fill a transaction when they share class and image; more kinds do not fit. */
+function checkSize(rows: readonly Row[]): void {
+  if (rows.length <= maxWrites) return;
+  throw new Fault("INVALID_REQUEST", "so many handles of so many kinds cannot be granted at once", {
+    field: "groups",
+    expected: `${rows.length - maxWrites} rows less in one transaction: fewer handles, classes or images`,
+  });
 }
 
 async function meaning(
@@ -247,7 +260,7 @@ function deployableRows(choice: Choice, after: ReadonlyMap<string, Deployable>):
       write: {
         kind: "put",
         item: deployableRow(granted),
-        if: all(eq("revision", before.revision), eq("gsi1pk", pool ?? "")),
+        if: all(isUnchanged(before), eq("gsi1pk", pool ?? "")),
       },
       lost: (winner): Attempt => ({
         kind: "lost",

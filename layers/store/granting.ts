@@ -8,7 +8,7 @@ import { type Choice, type GrantRequest, tryGrant } from "#store/grant";
 import { isLarge, type LargePools, lookIntoPool, walkPool } from "#store/pool";
 import type { Store } from "#store/store";
 
-/** Conflicting transactions tolerated before the caller is asked to come again (design §4). */
+/** So many conflicting transactions, and the caller is asked to come again (design §4). */
 const mostConflicts = 6;
 /** Lost races are bounded by the candidates; this bounds a fleet that changes all the time. */
 const mostTries = 200;
@@ -153,9 +153,7 @@ async function tryCandidates(
     const choice = await choose(granting, candidates);
     if (choice === undefined) return undefined;
     race.tries += 1;
-    if (race.conflicts > mostConflicts || race.tries > mostTries) {
-      throw new Fault("TRY_AGAIN", undefined, { retryAfterSeconds: 1 });
-    }
+    if (race.tries > mostTries) throw new Fault("TRY_AGAIN", undefined, { retryAfterSeconds: 1 });
     const attempt = await tryGrant(store, request, choice);
     const { kind } = attempt;
     if (kind === "granted") {
@@ -169,6 +167,9 @@ async function tryCandidates(
     if (attempt.kind === "host silent") race.silentHosts.add(choice.host);
     if (attempt.kind === "conflict") {
       race.conflicts += 1;
+      if (race.conflicts === mostConflicts) {
+        throw new Fault("TRY_AGAIN", undefined, { retryAfterSeconds: 1 });
+      }
       await store.sleep(store.random() * 10 * 2 ** race.conflicts);
     }
   }

@@ -18,7 +18,11 @@ export interface CloudOptions {
   readonly functions?: Readonly<Record<string, string>>;
   readonly tableEndpoint?: string;
   readonly onFailure?: (functionName: string, error: unknown) => void;
+  /** Runs every call of a function, named as serverless.yml names it: to watch or to disturb it. */
+  readonly around?: Around;
 }
+
+type Around = (functionName: string, run: () => Promise<unknown>) => Promise<unknown>;
 
 /** A running offline cloud: everything serverless.yml describes, in this process. */
 export interface Cloud {
@@ -46,12 +50,17 @@ interface EntryModule {
 }
 
 /** Loads functions by their handler name once the whole environment is known. */
-function loader(environment: Promise<Environment>) {
+function loader(service: ServiceModel, environment: Promise<Environment>, around?: Around) {
+  const nameOf = (handler: string) =>
+    service.functions.find((one) => one.handler === handler)?.name ?? handler;
   const loaded = new Map<string, Promise<Handler<never>>>();
   const build = async (handler: string): Promise<Handler<never>> => {
     const file = join(root, `${handler.slice(0, handler.lastIndexOf("."))}.ts`);
     const module = (await import(file)) as EntryModule;
-    return module.create(await environment);
+    const run = module.create(await environment);
+    if (around === undefined) return run;
+    const name = nameOf(handler);
+    return async (event, context) => await around(name, async () => await run(event, context));
   };
   return async (handler: string): Promise<Handler<never>> => {
     const known = loaded.get(handler) ?? build(handler);
@@ -64,7 +73,7 @@ function loader(environment: Promise<Environment>) {
 export async function startCloud(options: CloudOptions): Promise<Cloud> {
   const service = readService(join(root, "serverless.yml"));
   const ready = Promise.withResolvers<Environment>();
-  const load = loader(ready.promise);
+  const load = loader(service, ready.promise, options.around);
   const parts: { readonly close: () => Promise<void> }[] = [];
   try {
     const triggers = startTriggers({

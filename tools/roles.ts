@@ -10,6 +10,8 @@ interface Permission {
   readonly reads?: readonly string[];
   /** Partitions it changes or puts conditions on. */
   readonly writes?: readonly string[];
+  /** Partitions it only puts conditions on. */
+  readonly checks?: readonly string[];
   /** Indexes it queries. */
   readonly indexes?: readonly ("gsi1" | "gsi2" | "gsi3")[];
   /** Object prefixes it reads, or signs requests to read. */
@@ -40,7 +42,7 @@ export const permissions: Readonly<Record<string, Permission>> = {
     writes: ["IMAGE", ...bookkeeping],
     indexes: ["gsi1", "gsi2"],
     gets: ["images", "verified"],
-    puts: ["images"],
+    puts: ["images", "verified"],
   },
   keys: {
     reads: ["KEY", "IMAGE", ...bookkeeping],
@@ -55,16 +57,15 @@ export const permissions: Readonly<Record<string, Permission>> = {
   },
   devices: { reads: ["HOST"], indexes: ["gsi1", "gsi2"] },
   deployables: {
-    reads: [...lending, "CONNECTION", "IMAGE", "QUOTA", ...bookkeeping],
+    reads: [...lending, "HOSTNAME", "PROFILE", "IMAGE", "QUOTA", ...bookkeeping],
     writes: [...lending, "QUOTA", ...bookkeeping],
     indexes: ["gsi1", "gsi2"],
-    sockets: ["POST"],
   },
   claims: {
-    reads: [...lending, "CONNECTION", "IMAGE", "PROFILE", "QUOTA", "SECRET", ...bookkeeping],
+    reads: [...lending, "HOSTNAME", "IMAGE", "PROFILE", "QUOTA", "SECRET", ...bookkeeping],
     writes: [...lending, "QUOTA", "SECRET", ...bookkeeping],
+    checks: ["IMAGE"],
     indexes: ["gsi1", "gsi2"],
-    sockets: ["POST"],
   },
   operations: { reads: ["DPL", "HOST", "CLAIM"], indexes: ["gsi1", "gsi2"] },
   profiles: {
@@ -127,6 +128,7 @@ interface Statement {
   readonly Condition?: unknown;
 }
 
+const bucket = { "Fn::GetAtt": ["Bucket", "Arn"] };
 const table = { "Fn::GetAtt": ["Table", "Arn"] };
 const sub = (text: string): unknown => ({ "Fn::Sub": text });
 
@@ -160,6 +162,7 @@ function statementsOf(name: string, it: Permission): Statement[] {
     ),
     ...rows(["GetItem", "BatchGetItem", "Query"], it.reads ?? []),
     ...rows(["PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem"], it.writes ?? []),
+    ...rows(["ConditionCheckItem"], it.checks ?? []),
     ...allow(
       ["dynamodb:Query"],
       (it.indexes ?? []).map((index) => sub(`\${Table.Arn}/index/${index}`)),
@@ -169,6 +172,8 @@ function statementsOf(name: string, it: Permission): Statement[] {
       objects(it.gets),
     ),
     ...allow(["s3:PutObject", "s3:PutObjectTagging"], objects(it.puts)),
+    // Without it S3 answers 403 instead of 404 for an object that is not there.
+    ...allow(["s3:ListBucket"], it.gets?.includes("images") === true ? [bucket] : []),
     ...allow(
       ["execute-api:ManageConnections"],
       (it.sockets ?? []).map((method) => sub(`${api}/${method}/@connections/*`)),

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { S3Client } from "@aws-sdk/client-s3";
 import type { DeployableView } from "#protocol/http/deployables";
 import type { CardCounts } from "../../agent/host/memory-kernel/cards.ts";
-import { type Cloud, startCloud } from "../../localstack/cloud.ts";
+import { type Cloud, type CloudOptions, startCloud } from "../../localstack/cloud.ts";
 import { type Api, apiOf } from "../../localstack/hosts/api.ts";
 import { type SimulatedHost, startSimulatedHost } from "../../localstack/hosts/simulated-host.ts";
 import { until } from "../../localstack/tour/steps.ts";
@@ -25,6 +25,7 @@ export const credentials = { accessKeyId: "TESTKEY", secretAccessKey: "test-secr
 /** Starts a cloud; `functions` are settings such as GATEHOUSE_SIGNATURE_POLICY. */
 export async function startOffline(
   functions: Readonly<Record<string, string>> = {},
+  around?: CloudOptions["around"],
 ): Promise<Offline> {
   const dataDir = await mkdtemp(join(tmpdir(), "gatehouse-test-"));
   const failures: string[] = [];
@@ -35,6 +36,7 @@ export async function startOffline(
     credentials,
     functions,
     onFailure: (name, error) => failures.push(`${name}: ${String(error)}`),
+    ...(around === undefined ? {} : { around }),
   });
   const hosts: SimulatedHost[] = [];
   const s3 = new S3Client({ endpoint: cloud.bucketUrl, region: cloud.region, credentials });

@@ -1,0 +1,122 @@
+import { generateKeyPairSync } from "node:crypto";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { ClaimView } from "#protocol/http/claims";
+import type { ImageView } from "#protocol/http/images";
+import { signManifest } from "#protocol/images/manifest";
+import type { Api } from "../../localstack/hosts/api.ts";
+import { runTour } from "../../localstack/tour/tour.ts";
+import { roleId, roles } from "../../tools/roles.ts";
+import { type Access, around, isAllowed, recordAccess } from "./access.ts";
+import { type Offline, offered, startOffline } from "./support.ts";
+
+const accesses: Access[] = [];
+let stop: () => void;
+let offline: Offline;
+
+beforeAll(async () => {
+  stop = recordAccess(accesses);
+  offline = await startOffline({}, around);
+  await offline.addHost("host-1");
+});
+
+afterAll(async () => {
+  await offline.close();
+  stop();
+});
+
+type Role = {
+  readonly Properties: {
+    readonly Policies: readonly { readonly PolicyDocument: { readonly Statement: never[] } }[];
+  };
+};
+
+function statementsOf(functionName: string) {
+  const role = roles[roleId(functionName)] as Role;
+  return role.Properties.Policies.flatMap((policy) => policy.PolicyDocument.Statement);
+}
+
+/** A key that signs an image, is revoked, and the image retired. */
+async function signing(api: Api): Promise<void> {
+  const { publicKey, privateKey } = generateKeyPairSync("ed25519");
+  const pem = publicKey.export({ type: "spki", format: "pem" }).toString();
+  const key = await api<{ id: string }>("POST", "/v1/keys", { name: "signer", publicKey: pem });
+  const { items } = await api<{ items: ImageView[] }>("GET", "/v1/images?state=active");
+  const image = items[0];
+  if (image === undefined) throw new Error("the tour left an image");
+  const { vendor, type } = image;
+  const known = image as Required<ImageView>;
+  const { sha256, size, format, interfaceId, functionId } = known;
+  const statement = { sha256, size, vendor, type, format, interfaceId, functionId };
+  const manifest = signManifest(statement, key.id, privateKey);
+  await api("POST", `/v1/images/${image.id}/signature`, { manifest });
+  await api("POST", `/v1/keys/${encodeURIComponent(key.id)}/revoke`);
+  await api("DELETE", `/v1/images/${image.id}`);
+}
+
+/** Calls beside the tour that touch what the tour does not. */
+async function everythingElse(): Promise<void> {
+  const api = offline.as("default");
+  const [one] = await offered(api, 1);
+  await signing(api);
+  const groups = [{ [`resources:${one?.resourceClass ?? ""}`]: "1" }];
+  await api("POST", "/v1/profiles", { name: "plain", groups });
+  const request = { profile: "plain", instance: "guest-1", leaseSeconds: 60, host: "host-1" };
+  await api("POST", "/v1/deployables/explain", request);
+  const { claims } = await api<{ claims: ClaimView[] }>("POST", "/v1/claims", request);
+  const id = claims[0]?.id ?? "";
+  await api("POST", `/v1/claims/${id}/renew`, { leaseSeconds: 90 });
+  await api("GET", "/v1/claims?instance=guest-1");
+  await api("DELETE", `/v1/claims/${id}`);
+  await api("PUT", "/v1/quotas/default/CUSTOM_FPGA_INTEL_VF", { limit: 5 });
+  const reads = [
+    "quotas",
+    "traits",
+    "resource-classes",
+    "events",
+    "devices",
+    "hosts",
+    "profiles",
+    "keys",
+    "images",
+    "claims?all=true",
+  ];
+  for (const path of reads) await api("GET", `/v1/${path}`);
+  await api("POST", "/v1/hosts", { name: "host-2" });
+  for (const verb of ["disable", "enable"]) {
+    await api("POST", `/v1/deployables/${one?.id ?? ""}/${verb}`);
+  }
+  for (const verb of ["drain", "activate"]) await api("POST", `/v1/hosts/host-1/${verb}`);
+  const sweep = await offline.cloud.load("functions/events/sweep.handler");
+  await sweep({} as never, {} as never);
+}
+
+test("every function's role allows what the function does", async () => {
+  await runTour({
+    api: offline.as("default"),
+    s3: offline.s3,
+    bucket: offline.cloud.bucket,
+    project: "default",
+    say: () => undefined,
+  });
+  await everythingElse();
+  const refused = accesses.filter(
+    (access) => !isAllowed(statementsOf(access.functionName), access),
+  );
+  const told = refused.map(
+    ({ functionName, action, on }) =>
+      `${functionName} ${action} ${on.map((one) => one.split("#")[0]).join()}`,
+  );
+  expect([...new Set(told)].toSorted()).toEqual([]);
+  const active = new Set(accesses.map(({ functionName }) => functionName));
+  expect([...active]).toEqual(
+    expect.arrayContaining(["claims", "imageUploaded", "tableChanged", "message", "sweep"]),
+  );
+}, 60_000);
+
+test("an access that no role allows is noticed", () => {
+  const access = { functionName: "devices", action: "dynamodb:PutItem", on: ["HOST#1"] };
+  expect(isAllowed(statementsOf("devices"), access)).toBe(false);
+  const foreign = { functionName: "keys", action: "dynamodb:GetItem", on: ["CLAIM#1"] };
+  expect(isAllowed(statementsOf("keys"), foreign)).toBe(false);
+  expect(isAllowed(statementsOf("keys"), { ...foreign, on: ["KEY#1"] })).toBe(true);
+});

@@ -43,10 +43,15 @@ async function signing(api: Api): Promise<void> {
   const { items } = await api<{ items: ImageView[] }>("GET", "/v1/images?state=active");
   const image = items[0];
   if (image === undefined) throw new Error("the tour left an image");
-  const { vendor, type } = image;
-  const known = image as Required<ImageView>;
-  const { sha256, size, format, interfaceId, functionId } = known;
-  const statement = { sha256, size, vendor, type, format, interfaceId, functionId };
+  const statement = {
+    sha256: String(image.sha256),
+    size: Number(image.size),
+    vendor: image.vendor,
+    type: image.type,
+    format: String(image.format),
+    interfaceId: String(image.interfaceId),
+    functionId: String(image.functionId),
+  };
   const manifest = signManifest(statement, key.id, privateKey);
   await api("POST", `/v1/images/${image.id}/signature`, { manifest });
   await api("POST", `/v1/keys/${encodeURIComponent(key.id)}/revoke`);

@@ -130,7 +130,8 @@ function progressOf(
   now: number,
 ): Progress {
   const state = stateOfPhase(report.phase);
-  const holder = Object.values(before.handles).find((handle) => handle.holder)?.holder;
+  const [holder] = Object.values(before.handles).flatMap((handle) => handle.holder ?? []);
+  const reached = percent ?? known?.percent ?? 0;
   return {
     deployable: before.id,
     generation: report.imageGeneration,
@@ -139,7 +140,7 @@ function progressOf(
     claim: holder?.claim,
     project: holder?.project ?? before.lastProject,
     phase: report.phase,
-    percent: state === "succeeded" ? 100 : (percent ?? known?.percent ?? 0),
+    percent: state === "succeeded" ? 100 : reached,
     state,
     error: report.error,
     startedAt: known?.startedAt ?? now,

@@ -126,11 +126,14 @@ describe("a report about a claim that is being bound", () => {
     ["it is still under way", { ...done, phase: "programming" }],
     ["the agent rests without having done it", { ...done, phase: "idle" }],
     ["the card is degraded", { ...done, health: { state: "degraded" } }],
-    ["the card is gone", { ...done, health: { state: "gone" } }],
   ])("does not bind it when %s", (_why, facts) => {
     const { deployable: after, bound, failed } = apply(binding, facts);
     expect({ bound, failed }).toEqual(nothing);
     expect(after.handles["pf"]?.holder?.binding).toBe(true);
+  });
+
+  it("never binds it on a card that is gone", () => {
+    expect(apply(binding, { ...done, health: { state: "gone" } }).bound).toEqual([]);
   });
 
   it("raises its fence out of reach when the agent has seen a higher one", () => {

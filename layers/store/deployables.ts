@@ -78,7 +78,9 @@ export async function findDeployable(store: Store, id: string): Promise<Deployab
     item === undefined
       ? undefined
       : await readDeployable(store, valueOf<Deployable>(item).host, id);
-  if (found === undefined) throw new Fault("UNKNOWN_DEPLOYABLE", `no deployable ${id}`);
+  if (found === undefined) {
+    throw new Fault("UNKNOWN_DEPLOYABLE", `no deployable ${id}`, { field: "deployable" });
+  }
   return found;
 }
 

@@ -27,6 +27,7 @@ export function isLarge({ resourceClasses }: PoolNeed, large: LargePools): boole
 interface Look {
   readonly pk: string;
   readonly sk: Range;
+  readonly reverse: boolean;
 }
 
 type Range = { readonly beginsWith: string } | { readonly from: string; readonly to: string };
@@ -51,7 +52,7 @@ export async function lookIntoPool(
     ];
   });
   const pages = await Promise.all(
-    looks.map(({ pk, sk }) => store.table.query({ index: "gsi1", pk, sk, limit: perShard })),
+    looks.map((look) => store.table.query({ index: "gsi1", ...look, limit: perShard })),
   );
   noteSize(looks, pages, large);
   return distinct(pages);
@@ -68,18 +69,26 @@ function entered(store: Store, shards: readonly string[], large: LargePools): re
 }
 
 function exactImage(pk: string, { image }: PoolNeed): Look {
-  return { pk, sk: { beginsWith: poolSk(image?.interfaceId, image?.id, "") } };
+  return { pk, sk: { beginsWith: poolSk(image?.interfaceId, image?.id, "") }, reverse: false };
 }
 
-/** From the start while the pool is small, else near a row seen before, at a random id. */
+/**
+ * From the start while the pool is small, else near a row seen before, at a random id: upwards from
+ * the lower half of the ids and downwards from the upper half, so that there is always half a pool ahead.
+ */
 function anyImage(store: Store, pk: string, need: PoolNeed, large: LargePools): Look {
   const region = need.image?.interfaceId;
-  const to = region === undefined ? "~" : `${region}#~`;
+  const end = region === undefined ? "~" : `${region}#~`;
   const known = large.get(pk);
-  if (known === undefined)
-    return { pk, sk: { from: region === undefined ? " " : `${region}#`, to } };
+  if (known === undefined) {
+    const from = region === undefined ? " " : `${region}#`;
+    return { pk, sk: { from, to: end }, reverse: false };
+  }
   const near = region === undefined || known.startsWith(`${region}#`) ? known : `${region}#-#`;
-  return { pk, sk: { from: `${near}${randomHex(store)}`, to } };
+  const start = `${near}${randomHex(store)}`;
+  return start < `${near}8`
+    ? { pk, sk: { from: start, to: end }, reverse: false }
+    : { pk, sk: { from: near, to: start }, reverse: true };
 }
 
 function randomHex(store: Store): string {

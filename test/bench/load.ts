@@ -1,7 +1,9 @@
+import { EventEmitter, once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { Agent, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Store } from "#store/store";
 import { storeFrom } from "../../functions/parts/store.ts";
 import { type Cloud, startCloud } from "../../localstack/cloud.ts";
@@ -13,13 +15,24 @@ export interface Stage {
   readonly store: Store;
   readonly dataDir: string;
   readonly credentials: ReturnType<typeof keptCredentials>;
+  /** Resolves with the time at which the next call of a function begins or ends. */
+  readonly next: Next;
+  /** Resolves when no function was called for a while: what the load before led to is over. */
+  readonly quiet: () => Promise<void>;
 }
+
+/** Milliseconds without a call that count as quiet. */
+const quietMs = 500;
+
+type Next = (functionName: string, moment: "begins" | "ends") => Promise<number>;
 
 /** Runs `work` on a fresh offline cloud and removes everything afterwards. */
 export async function onStage<Result>(work: (stage: Stage) => Promise<Result>): Promise<Result> {
   const dataDir = await mkdtemp(join(tmpdir(), "gatehouse-bench-"));
   const credentials = keptCredentials(dataDir);
   const failures: unknown[] = [];
+  const calls = new EventEmitter();
+  let calledAt = 0;
   const cloud = await startCloud({
     port: 0,
     bucketPort: 0,
@@ -27,9 +40,30 @@ export async function onStage<Result>(work: (stage: Stage) => Promise<Result>): 
     credentials,
     functions: { GATEHOUSE_DEFAULT_QUOTA: "1000000" },
     onFailure: (name, error) => failures.push(`${name}: ${String(error)}`),
+    around: async (name, run) => {
+      calledAt = performance.now();
+      calls.emit(`${name} begins`, performance.now());
+      const answer = await run();
+      calls.emit(`${name} ends`, performance.now());
+      return answer;
+    },
   });
+  const quiet = async (): Promise<void> => {
+    while (performance.now() - calledAt < quietMs) await sleep(50);
+  };
+  const next: Next = async (name, moment) => {
+    const [at] = (await once(calls, `${name} ${moment}`)) as [number];
+    return at;
+  };
   try {
-    return await work({ cloud, store: storeFrom(cloud.environment), dataDir, credentials });
+    return await work({
+      cloud,
+      store: storeFrom(cloud.environment),
+      dataDir,
+      credentials,
+      next,
+      quiet,
+    });
   } finally {
     await cloud.close();
     await rm(dataDir, { recursive: true, force: true });

@@ -40,7 +40,7 @@ export async function openSession(
   const known = await deployablesOf(store, from.host);
   const online = host.state === "online";
   const lifted = await Promise.all(
-    known.map(async (one) => await awaken(store, one, hello.marks?.[one.id], online)),
+    known.map(async (one) => await awaken(store, one, hello, online)),
   );
   return {
     welcome: await welcomeOf({ store, host, epoch }, lifted, hello),
@@ -89,11 +89,12 @@ async function newEpoch(
 async function awaken(
   store: Store,
   known: Deployable,
-  marks: Marks[string] | undefined,
+  { bootId, marks: allMarks }: Hello,
   online: boolean,
 ): Promise<Deployable> {
+  const marks = allMarks?.[known.id];
   const change = (one: Deployable) => {
-    const marked = mark(one, { hostOnline: online }, store.now());
+    const marked = mark(one, { hostOnline: online, bootId }, store.now());
     return marks === undefined ? marked : lift(marked, marks, store.now());
   };
   if (change(known) === known) return known;

@@ -5,11 +5,12 @@ import { bundles } from "./bundles.ts";
 import { claims } from "./claims.ts";
 import { dispatch } from "./dispatch.ts";
 import { type Figure, isMissed, machine, tableOf } from "./figure.ts";
+import { handler } from "./handler.ts";
 import { ingest } from "./ingest.ts";
 import { table } from "./table.ts";
 
 /** In this order: the agent's benchmark runs the bundle that `bundles` builds. */
-const benchmarks = [claims, dispatch, ingest, bundles, agent, table];
+const benchmarks = [handler, claims, dispatch, ingest, bundles, agent, table];
 
 const help = `npm run bench -- [--short] [--only NAME]... [--json FILE]
 

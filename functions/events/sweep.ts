@@ -10,7 +10,7 @@ import { dueRows } from "#store/due";
 import { eq, set } from "#store/expression";
 import { beatOf, changeHost, readBeat, replaceBeat } from "#store/hosts";
 import { deployableKey, due } from "#store/keys";
-import { failBind, releaseClaim } from "#store/release";
+import { failOverdue, releaseClaim } from "#store/release";
 import { valueOf } from "#store/rows";
 import type { Store } from "#store/store";
 import type { Item } from "#store/table";
@@ -104,8 +104,7 @@ async function settleClaim(store: Store, id: string): Promise<Outcome> {
     await releaseClaim(store, id);
     return "missedDeadlines";
   }
-  const reason = { code: "BIND_DEADLINE", message: "the agent did not finish in time" };
-  await failBind(store, id, reason);
+  await failOverdue(store, claim);
   return "missedDeadlines";
 }
 

@@ -18,7 +18,7 @@ import { replaceDeployable } from "#store/deployables";
 import { recall, rememberOnce } from "#store/idempotency";
 import { deployableKey } from "#store/keys";
 import type { List, Wanted } from "#store/lists";
-import { onClaim, type Released, releaseClaim } from "#store/release";
+import { failOverdue, onClaim, type Released, releaseClaim } from "#store/release";
 import { valueOrUndefined } from "#store/rows";
 import type { Store } from "#store/store";
 import { type Create, entry } from "../entry.ts";
@@ -88,7 +88,8 @@ async function list({ store }: Claiming, call: Call<unknown, ClaimFilter>): Prom
 }
 
 async function get({ store }: Claiming, call: Call): Promise<Answer> {
-  const claim = await visibleClaim(store, call.path["claim"] ?? "", call.caller);
+  const seen = await visibleClaim(store, call.path["claim"] ?? "", call.caller);
+  const claim = await failOverdue(store, seen);
   const deployables = await deployablesOf(store, [claim]);
   const deployable = deployables.get(claim.deployable ?? "");
   const permit = claim.state === "Bound" ? await permitOf(store, claim, deployable) : undefined;

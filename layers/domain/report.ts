@@ -199,8 +199,9 @@ function decided(before: Deployable, after: Deployable, report: Report, now: num
   const binding = heldHandles(after).flatMap(([handle, { holder, fence }]) =>
     holder?.binding === true ? [{ claim: holder.claim, handle, fence }] : [],
   );
-  if (!isPending(after) && after.outcome.result === "failed" && binding.length > 0) {
-    return failing(before, after, binding, now);
+  const error = whyNotBound(after);
+  if (error !== undefined && binding.length > 0) {
+    return failing(before, after, { decisions: binding, error }, now);
   }
   const proven = binding.filter(({ handle, fence }) => report.handles[handle]?.fence === fence);
   if (isPending(after) || !holdsWish(after) || !isWorking(after)) {
@@ -213,6 +214,14 @@ function decided(before: Deployable, after: Deployable, report: Report, now: num
     ]),
   );
   return { deployable: settle(before, { ...after, handles }, now), bound: proven, failed: [] };
+}
+
+/** Why nothing can be bound: the generation ended badly, or the card went away from under it. */
+function whyNotBound(deployable: Deployable): Trouble | undefined {
+  const { present, health, outcome } = deployable;
+  if (!present) return { code: "CARD_GONE", message: health.reason ?? "the card vanished" };
+  if (isPending(deployable) || outcome.result !== "failed") return undefined;
+  return outcome.error ?? { code: "PROGRAM_FAILED", message: "programming failed" };
 }
 
 /** Programmed means the card says so (design §1.6). */
@@ -229,10 +238,9 @@ function bound(handle: Handle): Handle {
 function failing(
   before: Deployable,
   after: Deployable,
-  decisions: readonly Decision[],
+  { decisions, error }: { readonly decisions: readonly Decision[]; readonly error: Trouble },
   now: number,
 ): Applied {
-  const error = after.outcome.error ?? { code: "PROGRAM_FAILED", message: "programming failed" };
   const abandoned = decisions.reduce(
     (deployable, { handle }) => abandon(deployable, handle, now),
     after,

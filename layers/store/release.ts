@@ -78,6 +78,14 @@ export async function failBind(
   });
 }
 
+/** A bind whose time is over has failed, whoever notices it first: the sweep or a reader (design §5). */
+export async function failOverdue(store: Store, claim: Claim): Promise<Claim> {
+  const { id, state, deadline } = claim;
+  if (state !== "BindStarted" || deadline === undefined || deadline > store.now()) return claim;
+  const message = "the agent did not finish in time";
+  return await failBind(store, id, { code: "BIND_DEADLINE", message });
+}
+
 /** A claim whose bind failed: it names no handle any more. */
 export function failedClaim(
   claim: Claim,

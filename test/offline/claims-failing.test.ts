@@ -7,12 +7,15 @@ import { encodeXclbin } from "#protocol/images/encode-xclbin";
 import { alveoCard } from "../../agent/host/memory-kernel/cards.ts";
 import type { FailureKind } from "../../agent/host/memory-kernel/state.ts";
 import { sweep } from "../../functions/events/sweep.ts";
+import { claimsFunction } from "../../functions/http/claims.ts";
 import { bucketFrom } from "../../functions/parts/bucket.ts";
+import { Catalogue } from "../../functions/parts/catalogue.ts";
 import { pushFrom } from "../../functions/parts/push.ts";
 import { storeFrom } from "../../functions/parts/store.ts";
 import type { Api } from "../../localstack/hosts/api.ts";
 import type { SimulatedHost } from "../../localstack/hosts/simulated-host.ts";
 import { attached, bound, claimOne, until } from "../../localstack/tour/steps.ts";
+import { ask } from "../http/event.ts";
 import { allFree, claimWhen, deployableWhen, stepsOf, used } from "./settling.ts";
 import { type Offline, startOffline } from "./support.ts";
 import { activeImage, functionOf, judged, problemOf, put } from "./uploads.ts";
@@ -120,32 +123,19 @@ test("one failure is tried again within the same operation", async () => {
   await allFree(api, 4);
 });
 
-test("a card that vanishes is waited for until the binding deadline", async () => {
+test("a card that vanishes fails the bind, and is scrubbed before it is offered again", async () => {
   const { id, cardId, region } = await placeOf(alveo);
+  await host.kernel.failNext(cardId, region, "vanish", 1);
   const asked = { deployable: id, image: images[alveo]?.id };
-  const vanish = async () => {
-    await host.kernel.failNext(cardId, region, "vanish", 1);
-    const claim = await claimOne(stepsOf(offline, api), asked);
-    const gone = await deployableWhen(api, id, ({ state }) => state === "faulty");
-    expect(gone).toMatchObject({ reason: "gone", offered: false });
-    return claim;
-  };
-  const lucky = await vanish();
+  const claim = await claimOne(stepsOf(offline, api), asked);
+  const failed = await claimWhen(api, claim.id, ({ state }) => state === "BindFailed");
+  expect(failed.reason?.code).toBe("CARD_GONE");
+  expect(await look(id)).toMatchObject({ state: "faulty", reason: "gone", offered: false });
   await host.kernel.setPresent(cardId, true);
-  await bound(stepsOf(offline, api), lucky.id);
-  await api("DELETE", `/v1/claims/${lucky.id}`);
-  await allFree(api, 4);
-  const lost = await vanish();
-  await sweepAt(deadlineMs);
-  expect(await api("GET", `/v1/claims/${lost.id}`)).toMatchObject({
-    state: "BindFailed",
-    reason: { code: "BIND_DEADLINE" },
-  });
-  await host.kernel.setPresent(cardId, true);
-  await api("DELETE", `/v1/claims/${lost.id}`);
+  await api("DELETE", `/v1/claims/${claim.id}`);
   const back = await deployableWhen(api, id, ({ offered }) => offered);
   expect(back.loaded.functionId).toBeNull();
-  expect(back.handles[0]?.fence).toBeGreaterThan(lost.fence ?? 0);
+  expect(back.handles[0]?.fence).toBeGreaterThan(claim.fence ?? 0);
   await allFree(api, 4);
 });
 
@@ -168,6 +158,31 @@ test("a program that hangs meets the binding deadline; the card comes back when 
   await host.kernel.endHang(cardId, region);
   await deployableWhen(api, id, ({ offered }) => offered);
   expect(await api("GET", `/v1/claims/${claim.id}`)).toMatchObject({ state: "BindFailed" });
+  await api("DELETE", `/v1/claims/${claim.id}`);
+  await allFree(api, 4);
+});
+
+test("whoever reads a claim after its deadline learns that its bind has failed", async () => {
+  await host.stop();
+  const claim = await claimOne(stepsOf(offline, api), { resourceClass: inspur });
+  const read = async (aheadMs: number) => {
+    const { environment } = offline.cloud;
+    const store = { ...storeFrom(environment), now: () => Date.now() + aheadMs };
+    const served = claimsFunction({
+      store,
+      settings: { bindDeadlineMs: deadlineMs, defaultQuota: 8 },
+      catalogue: new Catalogue(store),
+      hosts: new Map(),
+      large: new Map(),
+    });
+    const request = { project: "acme", roles: "reader", path: { claim: claim.id } };
+    return await ask<ClaimView>(served, "getClaim", request);
+  };
+  expect(await read(deadlineMs - 10_000)).toMatchObject({ state: "BindStarted" });
+  const failed = await read(deadlineMs);
+  expect(failed).toMatchObject({ state: "BindFailed", reason: { code: "BIND_DEADLINE" } });
+  expect(await api("GET", `/v1/claims/${claim.id}`)).toMatchObject({ state: "BindFailed" });
+  host = await start();
   await api("DELETE", `/v1/claims/${claim.id}`);
   await allFree(api, 4);
 });

@@ -5,5 +5,3 @@ import { type DriverHost, simulatedDriver } from "./simulated.ts";
 export const drivers = {
   simulated: simulatedDriver,
 } as const satisfies Readonly<Record<string, (host: DriverHost) => Driver>>;
-
-export type DriverName = keyof typeof drivers;

@@ -1,4 +1,4 @@
-import type { Claim } from "#domain/claim";
+import { type Claim, maxCount } from "#domain/claim";
 import type { Deployable } from "#domain/deployable";
 import { Fault, isFault } from "#domain/faults";
 import type { CreateClaim } from "#protocol/http/claims";
@@ -107,9 +107,9 @@ function requestOf(
 }
 
 function checkCount(count: number): void {
-  if (count <= 32) return;
+  if (count <= maxCount) return;
   throw new Fault("INVALID_REQUEST", `profile: asks for ${count} handles at once`, {
     field: "profile",
-    expected: "at most 32 handles",
+    expected: `at most ${maxCount} handles`,
   });
 }

@@ -29,8 +29,6 @@ export interface Claim {
 
 /** Most handles one request may take: 32 of each row kind fit one transaction of 100 (design §4). */
 export const maxCount = 32;
-/** A claim that is never bound ends after this long (design §5). */
-export const initialLifeMs = 3_600_000;
 /** Default time from bind to its answer: Nova gives up at 300 s (design §5). */
 export const bindDeadlineMs = 180_000;
 /** A host that was not heard for this long is silent: 4 pings of 30 s (design §5). */

@@ -1,7 +1,6 @@
 import * as z from "zod/mini";
 import { inventoryDevice } from "./inventory.ts";
 import { receipt } from "./receipt.ts";
-import type { fences } from "./shapes.ts";
 import {
   attachment,
   counter,
@@ -180,8 +179,6 @@ export type Welcome = z.infer<typeof welcome>;
 export type Desired = z.infer<typeof desired>;
 export type DesiredHandle = z.infer<typeof desiredHandle>;
 export type Ack = z.infer<typeof ack>;
-export type Pong = z.infer<typeof pong>;
 export type Marks = z.infer<typeof marks>;
-export type Fences = z.infer<typeof fences>;
 export type AgentMessage = z.infer<typeof agentMessage>;
 export type CloudMessage = z.infer<typeof cloudMessage>;

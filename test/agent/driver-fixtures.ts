@@ -25,13 +25,6 @@ export async function places(driver: Driver): Promise<ReadonlyMap<string, Place>
   );
 }
 
-/** One place by card and region. */
-export async function placeAt(driver: Driver, card: string, region: string): Promise<Place> {
-  const place = (await places(driver)).get(`${card} ${region}`);
-  if (!place) throw new Error(`no ${region} on ${card}`);
-  return place;
-}
-
 /** A checked image as the cache hands it out. */
 export function verifiedImage(
   format: "gbs" | "xclbin",

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { ClaimView } from "#protocol/http/claims";
 import type { DeployableView, DeviceView } from "#protocol/http/deployables";
 import type { HostView } from "#protocol/http/hosts";
@@ -28,6 +28,8 @@ let images: Readonly<Record<string, ImageView>>;
 const intel = "CUSTOM_FPGA_INTEL_VF";
 const inspur = "CUSTOM_FPGA_INSPUR_VF";
 const alveo = "CUSTOM_FPGA_XILINX_PF";
+/** Four Intel cards of two regions, six Alveo cards, one card of four virtual functions. */
+const deployableCount = 15;
 /** Shorter than the silence of a host, so that one can be passed without the other. */
 const deadlineMs = 60_000;
 const silenceMs = 121_000;
@@ -37,7 +39,7 @@ beforeAll(async () => {
   api = offline.as("acme");
   host = await start();
   images = { [intel]: await activeImage(offline, "acme", "gbs"), [alveo]: await xclbin() };
-  await allFree(api, 4);
+  await allFree(api, deployableCount);
 });
 
 afterAll(async () => {
@@ -46,7 +48,7 @@ afterAll(async () => {
 
 /** The host, with the memory and the cards it had before. */
 async function start(): Promise<SimulatedHost> {
-  return await offline.addHost("host-1", { dfl: 1, alveo: 1, sriov: 1 });
+  return await offline.addHost("host-1", { dfl: 4, alveo: 6, sriov: 1 });
 }
 
 async function xclbin(): Promise<ImageView> {
@@ -69,10 +71,12 @@ async function sweepAt(aheadMs: number) {
 const look = async (id: string | undefined) =>
   await api<DeployableView>("GET", `/v1/deployables/${id}`);
 
-/** Where the simulated kernel finds what a deployable is. */
-async function placeOf(resourceClass: string) {
+/** Where the simulated kernel finds a deployable of the n-th card of a class. */
+async function placeOf(resourceClass: string, index = 0) {
   const { items } = await api<{ items: DeployableView[] }>("GET", "/v1/deployables?limit=200");
-  const card = items.find((one) => one.resourceClass === resourceClass);
+  const ofClass = items.filter((one) => one.resourceClass === resourceClass);
+  const devices = [...new Set(ofClass.map(({ address }) => address))].toSorted();
+  const card = ofClass.find(({ address }) => address === devices[index]);
   const device = await api<DeviceView>("GET", `/v1/devices/${card?.device}`);
   return { id: card?.id, cardId: device.cardId, region: card?.region ?? "" };
 }
@@ -84,62 +88,72 @@ const failures: readonly (readonly [FailureKind, string, string])[] = [
   ["wrong-read-back", "READ_BACK_MISMATCH", "READ_BACK_MISMATCH"],
 ];
 
-test.each(failures)(
-  "programs that end with %s fail their binds, and the cards come back",
-  async (kind, onIntel, onAlveo) => {
-    await Promise.all([failing(intel, kind, onIntel), failing(alveo, kind, onAlveo)]);
-    await allFree(api, 4);
-  },
-);
+/** Each on cards of its own, so that their waits pass at the same time. */
+describe.concurrent("a program that fails", () => {
+  test.each(failures)(
+    "twice by %s fails the bind, and the card comes back",
+    async (kind, onIntel, onAlveo) => {
+      const index = failures.findIndex(([one]) => one === kind);
+      await Promise.all([
+        failing({ resourceClass: intel, index }, kind, onIntel),
+        failing({ resourceClass: alveo, index }, kind, onAlveo),
+      ]);
+    },
+  );
+
+  test("once is tried again within the same operation", async () => {
+    const { id, cardId, region } = await placeOf(alveo, 4);
+    await host.kernel.failNext(cardId, region, "crc", 1);
+    const asked = { deployable: id, image: images[alveo]?.id };
+    const claim = await claimOne(stepsOf(offline, api), asked);
+    await bound(stepsOf(offline, api), claim.id);
+    await api("DELETE", `/v1/claims/${claim.id}`);
+  });
+
+  test("because its card vanishes fails the bind, and the card is scrubbed when it is back", async () => {
+    const { id, cardId, region } = await placeOf(alveo, 5);
+    await host.kernel.failNext(cardId, region, "vanish", 1);
+    const asked = { deployable: id, image: images[alveo]?.id };
+    const claim = await claimOne(stepsOf(offline, api), asked);
+    const failed = await claimWhen(api, claim.id, ({ state }) => state === "BindFailed");
+    expect(failed.reason?.code).toBe("CARD_GONE");
+    expect(await look(id)).toMatchObject({ state: "faulty", reason: "gone", offered: false });
+    await host.kernel.setPresent(cardId, true);
+    await api("DELETE", `/v1/claims/${claim.id}`);
+    const back = await deployableWhen(api, id, ({ offered }) => offered);
+    expect(back.loaded.functionId).toBeNull();
+    expect(back.handles[0]?.fence).toBeGreaterThan(claim.fence ?? 0);
+  });
+});
 
 /** Both tries of a program go wrong; the card is scrubbed, offered and programmed again. */
-async function failing(resourceClass: string, kind: FailureKind, code: string): Promise<void> {
-  const { id, cardId, region } = await placeOf(resourceClass);
+async function failing(
+  { resourceClass, index }: { readonly resourceClass: string; readonly index: number },
+  kind: FailureKind,
+  code: string,
+): Promise<void> {
+  const { id, cardId, region } = await placeOf(resourceClass, index);
+  const own = offline.as(`${kind}-${index}`);
   // An image that does not fit is not tried twice; what is planned for a try must not meet the scrub.
   await host.kernel.failNext(cardId, region, kind, code === "IMAGE_INCOMPATIBLE" ? 1 : 2);
   const asked = { deployable: id, image: images[resourceClass]?.id };
-  const claim = await claimOne(stepsOf(offline, api), asked);
-  const failed = await claimWhen(api, claim.id, ({ state }) => state === "BindFailed");
+  const claim = await claimOne(stepsOf(offline, own), asked);
+  const failed = await claimWhen(own, claim.id, ({ state }) => state === "BindFailed");
   expect(failed.reason?.code).toBe(code);
   expect(failed.handle).toBeUndefined();
-  expect((await used(api))[resourceClass]).toBe(1);
-  const card = await deployableWhen(api, id, ({ offered }) => offered);
+  expect((await used(own))[resourceClass]).toBe(1);
+  const card = await deployableWhen(own, id, ({ offered }) => offered);
   expect(card.loaded.functionId).toBeNull();
   expect(card.handles[0]?.fence).toBeGreaterThan(claim.fence ?? 0);
-  await api("DELETE", `/v1/claims/${claim.id}`);
-  expect((await used(api))[resourceClass]).toBe(0);
-  const again = await claimOne(stepsOf(offline, api), asked);
-  await bound(stepsOf(offline, api), again.id);
-  await api("DELETE", `/v1/claims/${again.id}`);
+  await own("DELETE", `/v1/claims/${claim.id}`);
+  expect((await used(own))[resourceClass]).toBe(0);
+  const again = await claimOne(stepsOf(offline, own), asked);
+  await bound(stepsOf(offline, own), again.id);
+  await own("DELETE", `/v1/claims/${again.id}`);
 }
 
-test("one failure is tried again within the same operation", async () => {
-  const { id, cardId, region } = await placeOf(alveo);
-  await host.kernel.failNext(cardId, region, "crc", 1);
-  const asked = { deployable: id, image: images[alveo]?.id };
-  const claim = await claimOne(stepsOf(offline, api), asked);
-  await bound(stepsOf(offline, api), claim.id);
-  await api("DELETE", `/v1/claims/${claim.id}`);
-  await allFree(api, 4);
-});
-
-test("a card that vanishes fails the bind, and is scrubbed before it is offered again", async () => {
-  const { id, cardId, region } = await placeOf(alveo);
-  await host.kernel.failNext(cardId, region, "vanish", 1);
-  const asked = { deployable: id, image: images[alveo]?.id };
-  const claim = await claimOne(stepsOf(offline, api), asked);
-  const failed = await claimWhen(api, claim.id, ({ state }) => state === "BindFailed");
-  expect(failed.reason?.code).toBe("CARD_GONE");
-  expect(await look(id)).toMatchObject({ state: "faulty", reason: "gone", offered: false });
-  await host.kernel.setPresent(cardId, true);
-  await api("DELETE", `/v1/claims/${claim.id}`);
-  const back = await deployableWhen(api, id, ({ offered }) => offered);
-  expect(back.loaded.functionId).toBeNull();
-  expect(back.handles[0]?.fence).toBeGreaterThan(claim.fence ?? 0);
-  await allFree(api, 4);
-});
-
 test("a program that hangs meets the binding deadline; the card comes back when it ends", async () => {
+  await allFree(api, deployableCount);
   const { id, cardId, region } = await placeOf(alveo);
   await host.kernel.failNext(cardId, region, "hang", 1);
   const claim = await claimOne(stepsOf(offline, api), {
@@ -159,7 +173,7 @@ test("a program that hangs meets the binding deadline; the card comes back when 
   await deployableWhen(api, id, ({ offered }) => offered);
   expect(await api("GET", `/v1/claims/${claim.id}`)).toMatchObject({ state: "BindFailed" });
   await api("DELETE", `/v1/claims/${claim.id}`);
-  await allFree(api, 4);
+  await allFree(api, deployableCount);
 });
 
 test("whoever reads a claim after its deadline learns that its bind has failed", async () => {
@@ -184,7 +198,7 @@ test("whoever reads a claim after its deadline learns that its bind has failed",
   expect(await api("GET", `/v1/claims/${claim.id}`)).toMatchObject({ state: "BindFailed" });
   host = await start();
   await api("DELETE", `/v1/claims/${claim.id}`);
-  await allFree(api, 4);
+  await allFree(api, deployableCount);
 });
 
 test("a host that is away misses the deadline, falls silent, and comes back clean", async () => {
@@ -206,7 +220,7 @@ test("a host that is away misses the deadline, falls silent, and comes back clea
   });
   expect(await sweepAt(silenceMs)).toMatchObject({ silentHosts: 1 });
   expect(await api<HostView>("GET", `/v1/hosts/${host.id}`)).toMatchObject({ state: "offline" });
-  const { items } = await api<{ items: DeployableView[] }>("GET", "/v1/deployables");
+  const { items } = await api<{ items: DeployableView[] }>("GET", "/v1/deployables?limit=200");
   expect(items.map(({ state, offered }) => [state, offered])).toEqual(
     items.map(() => ["offline", false]),
   );
@@ -218,7 +232,7 @@ test("a host that is away misses the deadline, falls silent, and comes back clea
   await deployableWhen(api, claim.deployable, ({ offered }) => offered);
   expect(await api("GET", `/v1/claims/${taken.id}`)).toMatchObject({ state: "Bound" });
   await api("DELETE", `/v1/claims/${taken.id}`);
-  await allFree(api, 4);
+  await allFree(api, deployableCount);
 });
 
 test("only from a silent host may an operator take a handle, and it stays dirty until proven clean", async () => {
@@ -246,6 +260,6 @@ test("only from a silent host may an operator take a handle, and it stays dirty 
   expect(back.loaded.functionId).toBeNull();
   expect(back.handles[0]).toMatchObject({ state: "free" });
   await api("DELETE", `/v1/claims/${claim.id}`);
-  await allFree(api, 4);
+  await allFree(api, deployableCount);
   expect((await used(api))[alveo]).toBe(0);
 });

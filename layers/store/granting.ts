@@ -94,9 +94,12 @@ async function lookForCandidates(
   large: LargePools,
 ): Promise<Map<string, Deployable>> {
   const host = hostOf(request);
+  const several = request.claimIds.length > 1;
   const found =
     host === undefined
-      ? await Promise.all(request.groups.map(({ need }) => lookIntoPool(store, need, large)))
+      ? await Promise.all(
+          request.groups.map(({ need }) => lookIntoPool(store, { ...need, several }, large)),
+        )
       : [await deployablesOf(store, host)];
   return fitting(request, found.flat());
 }

@@ -5,8 +5,8 @@ import { valueOf } from "#store/rows";
 import type { Store } from "#store/store";
 import type { Page, Query } from "#store/table";
 
-/** Rows read from one shard in one look. */
-const perShard = 6;
+/** Rows read from one shard in one look: for one handle, and for several of one host. */
+const perShard = { one: 6, several: 32 };
 
 /**
  * Pools seen to be larger than one look, by partition: the `region#image#` a row seen in them has,
@@ -14,8 +14,10 @@ const perShard = 6;
  */
 export type LargePools = Map<string, string>;
 
-/** What a look into the pool goes by. */
-export type PoolNeed = Pick<Requirement, "resourceClasses" | "image">;
+/** What a look into the pool goes by; `several` handles of one host need to see more of it. */
+export type PoolNeed = Pick<Requirement, "resourceClasses" | "image"> & {
+  readonly several?: boolean;
+};
 
 /** True when one look may not have seen everything on offer in the wanted classes. */
 export function isLarge({ resourceClasses }: PoolNeed, large: LargePools): boolean {
@@ -35,8 +37,9 @@ type Range = { readonly beginsWith: string } | { readonly from: string; readonly
 /**
  * Free deployables of the wanted classes in one round trip, those with exactly the wanted image from
  * looks of their own. A class whose shards are all small is read in all of them; of a large one, one
- * random shard is entered at a random point, so that racing callers spread. What this does not find
- * may still be there: only {@link walkPool} says "none".
+ * random shard is entered at a random point, so that racing callers spread. Several handles of one
+ * host are looked for from the start of every shard. What this does not find may still be there:
+ * only {@link walkPool} says "none".
  */
 export async function lookIntoPool(
   store: Store,
@@ -46,17 +49,19 @@ export async function lookIntoPool(
   const looks = need.resourceClasses.flatMap((resourceClass) => {
     const shards = shardsOf(resourceClass);
     const exact = need.image === undefined ? [] : shards.map((pk) => exactImage(pk, need));
-    return [
-      ...exact,
-      ...entered(store, shards, large).map((pk) => anyImage(store, pk, need, large)),
-    ];
+    const isWide = need.several === true;
+    const some = isWide ? shards : entered(store, shards, large);
+    return [...exact, ...some.map((pk) => anyImage(store, pk, need, isWide ? noneLarge : large))];
   });
+  const limit = need.several === true ? perShard.several : perShard.one;
   const pages = await Promise.all(
-    looks.map((look) => store.table.query({ index: "gsi1", ...look, limit: perShard })),
+    looks.map((look) => store.table.query({ index: "gsi1", ...look, limit })),
   );
-  noteSize(looks, pages, large);
+  if (need.several !== true) noteSize(looks, pages, large);
   return distinct(pages);
 }
+
+const noneLarge: ReadonlyMap<string, string> = new Map();
 
 function shardsOf(resourceClass: string): readonly string[] {
   return Array.from({ length: poolShards }, (_, shard) => poolPk(resourceClass, shard));
@@ -76,7 +81,12 @@ function exactImage(pk: string, { image }: PoolNeed): Look {
  * From the start while the pool is small, else near a row seen before, at a random id: upwards from
  * the lower half of the ids and downwards from the upper half, so that there is always half a pool ahead.
  */
-function anyImage(store: Store, pk: string, need: PoolNeed, large: LargePools): Look {
+function anyImage(
+  store: Store,
+  pk: string,
+  need: PoolNeed,
+  large: ReadonlyMap<string, string>,
+): Look {
   const region = need.image?.interfaceId;
   const end = region === undefined ? "~" : `${region}#~`;
   const known = large.get(pk);

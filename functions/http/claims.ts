@@ -11,7 +11,9 @@ import {
   claimsOfInstance,
   listAllClaims,
   listClaims,
+  readClaim,
   replaceClaim,
+  requireVisible,
   visibleClaim,
 } from "#store/claims";
 import { replaceDeployable } from "#store/deployables";
@@ -122,9 +124,13 @@ async function permitOf(
 
 /** The same request again gets the first one's answer; any other finds no claim any more. */
 async function release({ store }: Claiming, call: Call): Promise<Answer> {
-  const answered = await recall<ReleasedView>(store, call.once);
+  const id = call.path["claim"] ?? "";
+  const [answered, found] = await Promise.all([
+    recall<ReleasedView>(store, call.once),
+    readClaim(store, id),
+  ]);
   if (answered !== undefined) return { body: answered };
-  const { id } = await visibleClaim(store, call.path["claim"] ?? "", call.caller);
+  const visible = requireVisible(found, id, call.caller);
   const answerOf = ({ claim, deployable }: Released): ReleasedView => ({
     id,
     deployable: claim.deployable,
@@ -137,7 +143,7 @@ async function release({ store }: Claiming, call: Call): Promise<Answer> {
   const remember = (released: Released) => [
     rememberOnce(call.once, answerOf(released), store.now()),
   ];
-  return { body: answerOf(await releaseClaim(store, id, remember)) };
+  return { body: answerOf(await releaseClaim(store, visible, remember)) };
 }
 
 /** Changes the wish for the handle of a Bound claim. WRONG_STATE before it is bound. */
@@ -146,8 +152,8 @@ async function changeHandle(
   call: Call,
   change: (deployable: Deployable, handle: string) => Deployable,
 ): Promise<Answer> {
-  const { id } = await visibleClaim(store, call.path["claim"] ?? "", call.caller);
-  return await onClaim(store, id, (claim, deployable) => {
+  const visible = await visibleClaim(store, call.path["claim"] ?? "", call.caller);
+  return await onClaim(store, visible, (claim, deployable) => {
     if (claim.state !== "Bound" || deployable === undefined) {
       throw new Fault("WRONG_STATE", `the claim is ${claim.state}`, { expected: "Bound" });
     }

@@ -62,13 +62,19 @@ export async function readClaim(store: Store, id: string): Promise<Claim | undef
   return valueOrUndefined<Claim>(await store.table.get(claimKey(id), { consistent: true }));
 }
 
+/** Who asks for a claim. */
+interface ClaimViewer {
+  readonly project: string;
+  readonly isAdmin: boolean;
+}
+
 /** One claim the caller may see; another project's claim is unknown to it. UNKNOWN_CLAIM. */
-export async function visibleClaim(
-  store: Store,
-  id: string,
-  viewer: { readonly project: string; readonly isAdmin: boolean },
-): Promise<Claim> {
-  const claim = await readClaim(store, id);
+export async function visibleClaim(store: Store, id: string, viewer: ClaimViewer): Promise<Claim> {
+  return requireVisible(await readClaim(store, id), id, viewer);
+}
+
+/** The claim that was read, if there is one and the caller may see it. UNKNOWN_CLAIM. */
+export function requireVisible(claim: Claim | undefined, id: string, viewer: ClaimViewer): Claim {
   if (claim === undefined || (!viewer.isAdmin && claim.project !== viewer.project)) {
     throw new Fault("UNKNOWN_CLAIM", `no claim ${id}`, { field: "claim" });
   }

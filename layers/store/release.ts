@@ -38,10 +38,10 @@ async function heldBy(store: Store, claim: Claim): Promise<Deployable | undefine
  */
 export async function releaseClaim(
   store: Store,
-  id: string,
+  claimOrId: Claim | string,
   also: (released: Released) => readonly Write[] = () => [],
 ): Promise<Released> {
-  return await onClaim(store, id, (claim, deployable) => {
+  return await onClaim(store, claimOrId, (claim, deployable) => {
     const after = deployable && release(deployable, claim.handle ?? "", store.now());
     const answer = { claim, deployable: after };
     const writes: Write[] = [
@@ -96,17 +96,22 @@ export function failedClaim(
   return { ...rest, state: "BindFailed", reason, deadline: undefined, updatedAt: now };
 }
 
-/** Runs a change of a claim and its deployable until nobody else was faster. */
+/**
+ * Runs a change of a claim and its deployable until nobody else was faster. A claim that was just
+ * read is tried as it is before it is read again.
+ */
 export async function onClaim<Answer>(
   store: Store,
-  id: string,
+  claimOrId: Claim | string,
   change: (
     claim: Claim,
     deployable: Deployable | undefined,
   ) => { readonly writes: readonly Write[]; readonly answer: Answer },
 ): Promise<Answer> {
+  const known = typeof claimOrId === "string" ? undefined : claimOrId;
+  const id = typeof claimOrId === "string" ? claimOrId : claimOrId.id;
   for (let attempt = 0; attempt < mostTries; attempt += 1) {
-    const claim = await readClaim(store, id);
+    const claim = attempt === 0 && known !== undefined ? known : await readClaim(store, id);
     if (claim === undefined) {
       throw new Fault("UNKNOWN_CLAIM", `no claim ${id}`, { field: "claim" });
     }

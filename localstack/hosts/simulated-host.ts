@@ -26,6 +26,8 @@ export interface HostOptions {
   readonly name: string;
   /** Base URL of the cloud. */
   readonly url: string;
+  /** Where its socket connects; below `url` when left out. */
+  readonly socketUrl?: string;
   /** Folder of this host alone. */
   readonly dir: string;
   readonly cards?: CardCounts;
@@ -47,7 +49,7 @@ export async function startSimulatedHost(options: HostOptions): Promise<Simulate
     hostId: identity.host,
     key: await agentKey(stateDir, false),
     // Ports of an offline cloud may change between two runs; the host stays who it is.
-    cloud: { socketUrl: socketUrlOf(options.url), httpUrl: options.url },
+    cloud: { socketUrl: options.socketUrl ?? socketUrlOf(options.url), httpUrl: options.url },
     stateDir,
     driver: drivers.simulated({ hostId: identity.host, port: kernel, pr: kernel }),
     hypervisors: hypervisors({ cdi: { directory: join(dir, "cdi") } }),

@@ -96,7 +96,7 @@ async function repliesTo(
   try {
     return (await exchange(agents, session, decodeAgentMessage(frame))).replies;
   } catch (error) {
-    if (!isFault(error)) console.error(error);
+    if (!isFault(error) || error.code === "INTERNAL") console.error(error);
     return [{ type: "error", error: wireErrorOf(error), serverTime: agents.store.now() }];
   }
 }

@@ -71,15 +71,29 @@ export function callOf(event: HttpEvent, operation: string, route: Route): Call 
   checkRole(caller, route.role);
   const body = check(route.body, bodyOf(event), "");
   const query = check(route.query, event.queryStringParameters ?? {}, "");
-  const path = event.pathParameters ?? {};
+  const path = pathOf(event);
   return {
     caller,
-    path: Object.fromEntries(Object.entries(path).map(([name, value]) => [name, value ?? ""])),
+    path,
     query,
     body,
     headers: event.headers,
     once: onceOf(event, { caller, operation, path, body }),
   };
+}
+
+/** No name and no id is longer; what is could not even be a key of the table. */
+const maxPathPart = 256;
+
+function pathOf(event: HttpEvent): Readonly<Record<string, string>> {
+  const parts = Object.entries(event.pathParameters ?? {});
+  const long = parts.find(([, value = ""]) => value.length > maxPathPart);
+  if (long !== undefined) {
+    const [field] = long;
+    const expected = `at most ${maxPathPart} characters`;
+    throw new Fault("INVALID_REQUEST", `${field}: expected ${expected}`, { field, expected });
+  }
+  return Object.fromEntries(parts.map(([name, value]) => [name, value ?? ""]));
 }
 
 /** A POST without a body is an empty object: every member of such a body is optional. */
@@ -124,9 +138,21 @@ function onceOf(
     });
   }
   const { caller, operation, path, body } = request;
-  const content = { path, body: body ?? null } as unknown as Canonical;
   return {
     id: uuidOf("once", caller.project, operation, key ?? event.requestContext.requestId),
-    body: createHash("sha256").update(canonicalJson(content)).digest("hex"),
+    body: createHash("sha256")
+      .update(canonical({ path, body: body ?? null }))
+      .digest("hex"),
   };
+}
+
+/** INVALID_REQUEST for what a schema lets through unseen, such as 1e999 or a million brackets. */
+function canonical(content: object): string {
+  try {
+    return canonicalJson(content as unknown as Canonical);
+  } catch (cause) {
+    const expected = "whole numbers and few levels";
+    const detail = { field: "body", expected };
+    throw new Fault("INVALID_REQUEST", `body: expected ${expected}`, detail, { cause });
+  }
 }

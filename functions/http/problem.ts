@@ -32,9 +32,15 @@ export function problemOf(error: unknown, instance: string): HttpResult {
   };
 }
 
+/** True for what the caller can neither help nor should see: it belongs into the log. */
+export function isDefect(error: unknown): boolean {
+  return faultOf(error).code === "INTERNAL";
+}
+
 /** Errors of the body parser carry an HTTP status; everything else unexpected is INTERNAL. */
 function faultOf(error: unknown): Fault {
-  if (isFault(error)) return error;
+  // What the table says of a request it refuses names accounts, roles and keys.
+  if (isFault(error)) return error.code === "INTERNAL" ? new Fault("INTERNAL") : error;
   const status =
     typeof error === "object" && error !== null && "statusCode" in error
       ? error.statusCode

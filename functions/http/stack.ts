@@ -1,11 +1,11 @@
 import withMiddleware, { type MiddlewareObj } from "@middy/core";
 import jsonBodyParser from "@middy/http-json-body-parser";
 import type { Context } from "aws-lambda";
-import { Fault, isFault } from "#domain/faults";
+import { Fault } from "#domain/faults";
 import type { Route } from "#protocol/http/route";
 import type { Handler } from "../entry.ts";
 import { type Answer, type Call, callOf, type HttpEvent } from "./call.ts";
-import { type HttpResult, problemOf } from "./problem.ts";
+import { type HttpResult, isDefect, problemOf } from "./problem.ts";
 
 /** A handler as the table holds it: its types are those of its route's schemas. */
 export type Handle = (call: never) => Promise<Answer>;
@@ -71,10 +71,8 @@ async function guarded(
   try {
     return await answer(call.event, call.context);
   } catch (error) {
-    const problem = problemOf(error, call.event.rawPath);
-    // The body parser's complaints are no faults either, but they are about the caller.
-    if (!isFault(error) && problem.statusCode >= 500) call.log(error);
-    return problem;
+    if (isDefect(error)) call.log(error);
+    return problemOf(error, call.event.rawPath);
   }
 }
 

@@ -55,7 +55,7 @@ async function refuse(
   connection: string,
   error: unknown,
 ): Promise<void> {
-  if (!isFault(error)) console.error(error);
+  if (!isFault(error) || error.code === "INTERNAL") console.error(error);
   const about = isFault(error) ? error.detail["about"] : undefined;
   const message: CloudMessage = {
     type: "error",

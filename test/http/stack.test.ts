@@ -56,3 +56,12 @@ test("a handler without a route is a mistake that shows at once", () => {
   const run = handle(async () => ({ body: {} }));
   expect(() => httpFunction(settingRoutes, { noSuchRoute: run })).toThrow(/noSuchRoute/);
 });
+
+test("a defect that is a fault is logged too, and the caller learns nothing of it", async () => {
+  const defect = new Fault("INTERNAL", "The table refused: arn:aws:iam::123456789012:role/x");
+  const served = serving(handle(async () => await Promise.reject(defect)));
+  const problem = await refused(served, "createProfile", asked);
+  expect(problem).toMatchObject({ code: "INTERNAL", status: 500 });
+  expect(JSON.stringify(problem)).not.toContain("123456789012");
+  expect(logged).toEqual([defect]);
+});

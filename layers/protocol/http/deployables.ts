@@ -69,7 +69,10 @@ export const programRequest = z.strictObject({
 export type ProgramRequest = z.infer<typeof programRequest>;
 
 /** An operator takes a handle from a silent host; audited, stays dirty until proven clean. */
-export const takeover = z.strictObject({ handle: name, reason: z.string().check(z.minLength(3)) });
+export const takeover = z.strictObject({
+  handle: name,
+  reason: z.string().check(z.minLength(3), z.maxLength(1024)),
+});
 
 export const operation = z.object({
   id: z.string(),

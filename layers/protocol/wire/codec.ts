@@ -66,9 +66,11 @@ function typeOf(text: string): string {
   return type.slice(0, 64);
 }
 
-/** A fault as it travels; anything that is no Fault travels as INTERNAL without its text. */
+/** A fault as it travels; a defect, whatever was thrown, travels as INTERNAL without its text. */
 export function wireErrorOf(error: unknown): WireError {
-  if (!isFault(error)) return { code: "INTERNAL" satisfies FaultCode, message: "unexpected error" };
+  if (!isFault(error) || error.code === "INTERNAL") {
+    return { code: "INTERNAL" satisfies FaultCode, message: "unexpected error" };
+  }
   const { field } = error.detail;
   return {
     code: error.code,

@@ -248,6 +248,17 @@ describe("who may open a socket", () => {
     const machine = createHash("sha256").update("m").digest("hex");
     const wrong = await join("another-name", joinToken, machine);
     expect(await wrong.json()).toMatchObject({ code: "INVALID_REQUEST", field: "nodeName" });
+    for (const publicKey of [
+      "no key",
+      generateKeyPairSync("x25519").publicKey.export({ type: "spki", format: "pem" }),
+    ]) {
+      const refused = await fetch(`${offline.cloud.url}/agent/v1/join`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ token: joinToken, publicKey, machine, nodeName: `${host.name}-2` }),
+      });
+      expect(await refused.json()).toMatchObject({ code: "INVALID_REQUEST", field: "publicKey" });
+    }
     expect((await join(`${host.name}-2`, joinToken, machine)).status).toBe(201);
     const again = await join(`${host.name}-2`, joinToken, machine);
     expect(await again.json()).toMatchObject({ code: "JOIN_TOKEN_USED" });

@@ -2,15 +2,16 @@ import type { Claim } from "#domain/claim";
 import { silentAfterMs } from "#domain/claim";
 import type { Deployable } from "#domain/deployable";
 import { isFault } from "#domain/faults";
+import type { Beat, Host } from "#domain/host";
 import { hostLifecycle, next } from "#domain/lifecycle";
 import { mark } from "#domain/transitions";
 import { readClaim } from "#store/claims";
 import { changeDeployable, deployablesOf, isOwed, repushMs } from "#store/deployables";
 import { dueRows } from "#store/due";
 import { eq, set } from "#store/expression";
-import { beatOf, changeHost, readBeat, replaceBeat } from "#store/hosts";
+import { beatOf, beatUnchanged, changeHost, readBeat, replaceBeat } from "#store/hosts";
 import { deployableKey, due } from "#store/keys";
-import { failOverdue, releaseClaim } from "#store/release";
+import { failOverdue, releaseOverdue } from "#store/release";
 import { valueOf } from "#store/rows";
 import type { Store } from "#store/store";
 import type { Item } from "#store/table";
@@ -75,20 +76,38 @@ async function settle(dispatching: Dispatching, item: Item): Promise<Outcome> {
   }
 }
 
-/** A host that missed four pings is silent: nothing of it is offered until its next hello. */
+/**
+ * A host that missed four pings is silent: nothing of it is offered until its next hello. Its
+ * heartbeat stays due until the last of its rows says so; a hello that comes between ends this.
+ */
 async function silence(store: Store, host: string): Promise<Outcome> {
   const beat = await readBeat(store, host);
-  if (beat.state === "offline" || beat.seenAt + silentAfterMs > store.now()) return undefined;
-  const isSilent = await replaceBeat(store, beat, { ...beat, state: "offline" });
-  if (!isSilent) return undefined;
-  await changeHost(store, host, (known) => {
+  const isSpeaking = beat.seenAt + silentAfterMs > store.now();
+  if (beat.state === "offline" ? beat.withdrawing !== true : isSpeaking) return undefined;
+  const silent: Beat = { ...beat, state: "offline", withdrawing: true };
+  if (beat.state !== "offline" && !(await replaceBeat(store, beat, silent))) return undefined;
+  try {
+    await withdrawSilent(store, silent);
+  } catch (error) {
+    if ((await readBeat(store, host)).epoch !== beat.epoch) return undefined;
+    throw error;
+  }
+  const { withdrawing: _withdrawing, ...settled } = silent;
+  await replaceBeat(store, silent, settled);
+  return "silentHosts";
+}
+
+async function withdrawSilent(store: Store, silent: Beat): Promise<void> {
+  const still = [beatUnchanged(silent)];
+  const silenced = (known: Host): Host => {
     const state = next(hostLifecycle, known.state, "silent");
     return state === undefined || state === known.state ? known : { ...known, state };
-  });
-  for (const one of await deployablesOf(store, host)) {
-    await changeDeployable(store, one, (now) => mark(now, { hostOnline: false }, store.now()));
+  };
+  await changeHost(store, silent.host, silenced, still);
+  for (const one of await deployablesOf(store, silent.host)) {
+    const offline = (now: Deployable) => mark(now, { hostOnline: false }, store.now());
+    await changeDeployable(store, one, offline, () => still);
   }
-  return "silentHosts";
 }
 
 async function settleClaim(store: Store, id: string): Promise<Outcome> {
@@ -96,13 +115,11 @@ async function settleClaim(store: Store, id: string): Promise<Outcome> {
   if (claim === undefined) return undefined;
   const now = store.now();
   if (claim.leaseUntil !== undefined && claim.leaseUntil <= now) {
-    await releaseClaim(store, id);
-    return "endedLeases";
+    return (await releaseOverdue(store, claim)) ? "endedLeases" : undefined;
   }
   if (claim.deadline === undefined || claim.deadline > now) return undefined;
   if (claim.state === "Initial") {
-    await releaseClaim(store, id);
-    return "missedDeadlines";
+    return (await releaseOverdue(store, claim)) ? "missedDeadlines" : undefined;
   }
   await failOverdue(store, claim);
   return "missedDeadlines";

@@ -27,6 +27,8 @@ export interface Beat {
   readonly seenAt: number;
   /** Absent while the agent polls over HTTPS. */
   readonly connection?: string | undefined;
+  /** Offline, but not all of its deployables are off offer yet. */
+  readonly withdrawing?: boolean | undefined;
 }
 
 /** A card (design §2). */

@@ -1,7 +1,7 @@
 import { silentAfterMs } from "#domain/claim";
 import { Fault } from "#domain/faults";
 import type { Beat, Host } from "#domain/host";
-import { absent, all, eq, ge } from "#store/expression";
+import { absent, all, eq } from "#store/expression";
 import { beatKey, due, hostKey, hostNameKey, joinKey } from "#store/keys";
 import { type List, listShardsOf, type Wanted } from "#store/lists";
 import { expiry, isExpired, rowOf, valueOf, valueOrUndefined } from "#store/rows";
@@ -15,7 +15,8 @@ function hostRow(host: Host): Item & Key {
 
 /** The heartbeat's row: its attributes stand alone because grants check them. */
 export function beatRow(beat: Beat): Item & Key {
-  const { host, state, epoch, seenAt, connection } = beat;
+  const { host, state, epoch, seenAt, connection, withdrawing } = beat;
+  const isOwed = state !== "offline" || withdrawing === true;
   return {
     ...beatKey(host),
     type: "beat",
@@ -24,14 +25,15 @@ export function beatRow(beat: Beat): Item & Key {
     epoch,
     seenAt,
     connection,
-    ...(state === "offline" ? {} : due(seenAt + silentAfterMs, "beat", host)),
+    withdrawing,
+    ...(isOwed ? due(seenAt + silentAfterMs, "beat", host) : {}),
   };
 }
 
 /** The heartbeat a row holds. */
 export function beatOf(item: Item): Beat {
-  const { host, state, epoch, seenAt, connection } = item as unknown as Beat;
-  return { host, state, epoch, seenAt, connection };
+  const { host, state, epoch, seenAt, connection, withdrawing } = item as unknown as Beat;
+  return { host, state, epoch, seenAt, connection, withdrawing };
 }
 
 /** A new host under a name nobody has, with its heartbeat row. NAME_TAKEN; CONFLICT. */
@@ -71,18 +73,21 @@ export async function findHost(store: Store, idOrName: string): Promise<Host> {
   return await readHost(store, valueOf<{ readonly host: string }>(byName).host);
 }
 
-/** Changes a host by a pure function of its newest value. UNKNOWN_HOST; TRY_AGAIN. */
+/**
+ * Changes a host by a pure function of its newest value, while `also` holds. UNKNOWN_HOST; TRY_AGAIN.
+ */
 export async function changeHost(
   store: Store,
   id: string,
   change: (host: Host) => Host,
+  also: readonly Write[] = [],
 ): Promise<Host> {
   for (let attempt = 0; attempt < 6; attempt += 1) {
     const before = await readHost(store, id);
     const after = change(before);
     if (after === before) return before;
     const next = { ...after, revision: before.revision + 1, updatedAt: store.now() };
-    const result = await store.table.write([replaceHost(before, next)]);
+    const result = await store.table.write([replaceHost(before, next), ...also]);
     if (result.ok) return next;
     await store.sleep(store.random() * 20 * 2 ** attempt);
   }
@@ -120,6 +125,11 @@ export function hostUnchanged(host: Host): Write {
   return { kind: "check", key: hostKey(host.id), if: eq("revision", host.revision) };
 }
 
+/** Holds only while the session is the same and as alive as when it was read. */
+export function beatUnchanged({ host, epoch, state }: Beat): Write {
+  return { kind: "check", key: beatKey(host), if: all(eq("epoch", epoch), eq("state", state)) };
+}
+
 /** Replaces the heartbeat while nobody opened a newer session and `also` holds; else false. */
 export async function replaceBeat(
   store: Store,
@@ -127,7 +137,8 @@ export async function replaceBeat(
   after: Beat,
   also: readonly Write[] = [],
 ): Promise<boolean> {
-  const same = all(eq("epoch", before.epoch), ge("seenAt", 0), eq("state", before.state));
+  const { epoch, seenAt, state } = before;
+  const same = all(eq("epoch", epoch), eq("seenAt", seenAt), eq("state", state));
   const put: Write = { kind: "put", item: beatRow(after), if: same };
   return (await store.table.write([put, ...also])).ok;
 }

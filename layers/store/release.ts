@@ -42,16 +42,40 @@ export async function releaseClaim(
   also: (released: Released) => readonly Write[] = () => [],
 ): Promise<Released> {
   return await onClaim(store, claimOrId, (claim, deployable) => {
-    const after = deployable && release(deployable, claim.handle ?? "", store.now());
-    const answer = { claim, deployable: after };
-    const writes: Write[] = [
-      ...removeClaim(claim),
-      returnQuota(claim.project, claim.resourceClass, 1),
-      ...(deployable && after ? [replaceDeployable(deployable, after)] : []),
-      ...also(answer),
-    ];
-    return { writes, answer };
+    const { writes, answer } = ending(claim, deployable, store.now());
+    return { writes: [...writes, ...also(answer)], answer };
   });
+}
+
+/**
+ * Releases a claim whose lease is over, or that was never bound in time; false when it was renewed or
+ * moved on meanwhile. UNKNOWN_CLAIM when it has ended; TRY_AGAIN.
+ */
+export async function releaseOverdue(store: Store, overdue: Claim): Promise<boolean> {
+  return await onClaim(store, overdue, (claim, deployable) =>
+    isOver(claim, store.now())
+      ? { ...ending(claim, deployable, store.now()), answer: true }
+      : { writes: [], answer: false },
+  );
+}
+
+function isOver({ state, deadline, leaseUntil }: Claim, now: number): boolean {
+  const isForgotten = state === "Initial" && deadline !== undefined && deadline <= now;
+  return isForgotten || (leaseUntil !== undefined && leaseUntil <= now);
+}
+
+function ending(
+  claim: Claim,
+  deployable: Deployable | undefined,
+  now: number,
+): { readonly writes: readonly Write[]; readonly answer: Released } {
+  const after = deployable && release(deployable, claim.handle ?? "", now);
+  const writes: readonly Write[] = [
+    ...removeClaim(claim),
+    returnQuota(claim.project, claim.resourceClass, 1),
+    ...(deployable && after ? [replaceDeployable(deployable, after)] : []),
+  ];
+  return { writes, answer: { claim, deployable: after } };
 }
 
 /**

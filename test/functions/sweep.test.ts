@@ -1,0 +1,140 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import type { Claim } from "#domain/claim";
+import type { Host } from "#domain/host";
+import { mark } from "#domain/transitions";
+import { readClaim, replaceClaim } from "#store/claims";
+import { changeDeployable, readDeployable } from "#store/deployables";
+import { changeHost, readBeat, readHost, replaceBeat } from "#store/hosts";
+import { openQuota } from "#store/quotas";
+import type { Table, Write } from "#store/table";
+import { sweep } from "../../functions/events/sweep.ts";
+import { addClaimRow, addDeployable, addHost, type TestStore, testStore } from "../http/rows.ts";
+
+let store: TestStore;
+let host: Host;
+
+beforeEach(async () => {
+  store = testStore();
+  host = await addHost(store, "node1");
+});
+
+const quiet = {
+  bucket: { presignGet: async () => "https://bucket/image" },
+  push: { send: async () => true, close: async () => undefined },
+};
+const swept = async (table: Table = store.table) =>
+  await sweep({ ...quiet, store: { ...store, table } });
+
+const isAbout = (write: Write, id: string) =>
+  write.kind !== "check" && JSON.stringify(write).includes(`DPL#${id}`);
+
+/** The table, with something that comes between before the first write about a deployable. */
+function between(id: string, act: () => Promise<void>): Table {
+  let isDone = false;
+  return {
+    ...store.table,
+    write: async (writes) => {
+      if (!isDone && writes.some((write) => isAbout(write, id))) {
+        isDone = true;
+        await act();
+      }
+      return await store.table.write(writes);
+    },
+  };
+}
+
+describe("a host that went silent", () => {
+  test("takes everything it has off offer", async () => {
+    const card = await addDeployable(store, host, "port0");
+    store.pass(120_001);
+    expect(await swept()).toMatchObject({ silentHosts: 1, failures: 0 });
+    expect(await readBeat(store, host.id)).toMatchObject({ state: "offline" });
+    expect(await readHost(store, host.id)).toMatchObject({ state: "offline" });
+    expect((await readDeployable(store, host.id, card.id))?.hostOnline).toBe(false);
+    expect(await swept()).toMatchObject({ silentHosts: 0, failures: 0 });
+  });
+
+  test("is finished by the next sweep when this one fails in the middle", async () => {
+    const cards = [
+      await addDeployable(store, host, "port0"),
+      await addDeployable(store, host, "port1"),
+    ];
+    store.pass(120_001);
+    const failing = between(
+      cards[1]?.id ?? "",
+      async () => await Promise.reject(new Error("gone")),
+    );
+    expect(await swept(failing)).toMatchObject({ failures: 1 });
+    expect(await swept()).toMatchObject({ silentHosts: 1, failures: 0 });
+    for (const { id } of cards) {
+      expect((await readDeployable(store, host.id, id))?.hostOnline).toBe(false);
+    }
+  });
+
+  test("that says hello meanwhile stays on offer", async () => {
+    const card = await addDeployable(store, host, "port0");
+    store.pass(120_001);
+    const hello = async () => {
+      const beat = await readBeat(store, host.id);
+      await changeHost(store, host.id, (known) => ({ ...known, state: "online" }));
+      const { connection: _connection, withdrawing: _withdrawing, ...known } = beat;
+      const online = { ...known, state: "online", epoch: beat.epoch + 1 } as const;
+      await replaceBeat(store, beat, { ...online, seenAt: store.now() });
+      await changeDeployable(store, card, (one) => mark(one, { hostOnline: true }, store.now()));
+    };
+    expect(await swept(between(card.id, hello))).toMatchObject({ silentHosts: 0, failures: 0 });
+    expect((await readDeployable(store, host.id, card.id))?.hostOnline).toBe(true);
+    expect(await readHost(store, host.id)).toMatchObject({ state: "online" });
+    expect(await readBeat(store, host.id)).toMatchObject({ state: "online" });
+  });
+
+  test("is not silent when a ping comes between", async () => {
+    store.pass(120_001);
+    const table: Table = {
+      ...store.table,
+      get: async (key, options) => {
+        const item = await store.table.get(key, options);
+        if (key.sk === "BEAT") {
+          const beat = await readBeat(store, host.id);
+          await replaceBeat(store, beat, { ...beat, seenAt: store.now() });
+        }
+        return item;
+      },
+    };
+    expect(await swept(table)).toMatchObject({ silentHosts: 0, failures: 0 });
+    expect(await readBeat(store, host.id)).toMatchObject({ state: "online", seenAt: store.now() });
+  });
+});
+
+describe("a lease that is over", () => {
+  let claim: Claim;
+  beforeEach(async () => {
+    const leaseUntil = store.now() + 30_000;
+    claim = await addClaimRow(store, "claim", { leaseSeconds: 30, leaseUntil });
+    await openQuota(store, { project: "p1", resourceClass: claim.resourceClass }, 8);
+    store.pass(30_000);
+  });
+
+  test("ends its claim", async () => {
+    expect(await swept()).toMatchObject({ endedLeases: 1, failures: 0 });
+    expect(await readClaim(store, claim.id)).toBeUndefined();
+  });
+
+  test("ends nothing when it is renewed between the look and the act", async () => {
+    let isRenewed = false;
+    const table: Table = {
+      ...store.table,
+      write: async (writes) => {
+        if (!isRenewed) {
+          isRenewed = true;
+          const now = store.now();
+          const renewed = { ...claim, leaseUntil: now + 60_000, updatedAt: now };
+          await store.table.write([replaceClaim(claim, renewed)]);
+        }
+        return await store.table.write(writes);
+      },
+    };
+    expect(await swept(table)).toMatchObject({ endedLeases: 0, failures: 0 });
+    expect(await readClaim(store, claim.id)).toMatchObject({ state: "Bound" });
+  });
+});

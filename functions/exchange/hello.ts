@@ -17,16 +17,20 @@ export interface Opened {
   readonly superseded?: string;
 }
 
+/** Who opens a session, over which socket, and the key it proved itself by when that was opened. */
+interface Opener {
+  readonly host: string;
+  readonly publicKey: string;
+  readonly connection?: string;
+}
+
 /**
  * Opens a session: a new epoch that is the only one heard from now on, counters lifted above the
  * agent's own marks, and floors for an agent that lost its memory (design §6).
- * UNSUPPORTED_PROTOCOL, HOST_REVOKED, FORBIDDEN for another host's id.
+ * UNSUPPORTED_PROTOCOL, HOST_REVOKED, FORBIDDEN for another host's id, UNAUTHENTICATED for a socket
+ * that was opened with a key the host has replaced since.
  */
-export async function openSession(
-  store: Store,
-  from: { readonly host: string; readonly connection?: string },
-  hello: Hello,
-): Promise<Opened> {
+export async function openSession(store: Store, from: Opener, hello: Hello): Promise<Opened> {
   if (hello.protocol !== protocolVersion) {
     throw new Fault("UNSUPPORTED_PROTOCOL", `protocol ${hello.protocol} is not spoken here`, {
       field: "protocol",
@@ -48,8 +52,11 @@ export async function openSession(
   };
 }
 
-function greeted(known: Host, hello: Hello): Host {
+function greeted(known: Host, publicKey: string, hello: Hello): Host {
   if (known.revoked) throw new Fault("HOST_REVOKED", known.alarm);
+  if (known.publicKey !== publicKey) {
+    throw new Fault("UNAUTHENTICATED", "this host has joined again with another key");
+  }
   const state = next(hostLifecycle, known.state, "hello");
   if (state === undefined) throw new Fault("HOST_REVOKED", `host ${known.name} was removed`);
   const { agentVersion, bootId } = hello;
@@ -62,12 +69,12 @@ function greeted(known: Host, hello: Hello): Host {
 /** A host that is drained, revoked or removed meanwhile does not come online by this hello. */
 async function newEpoch(
   store: Store,
-  from: { readonly host: string; readonly connection?: string },
+  from: Opener,
   hello: Hello,
 ): Promise<{ readonly host: Host; readonly epoch: number; readonly superseded?: string }> {
-  const { connection } = from;
+  const { connection, publicKey } = from;
   for (let attempt = 0; attempt < 6; attempt += 1) {
-    const host = await changeHost(store, from.host, (known) => greeted(known, hello));
+    const host = await changeHost(store, from.host, (known) => greeted(known, publicKey, hello));
     const before = await readBeat(store, host.id);
     const after: Beat = {
       host: host.id,

@@ -7,6 +7,7 @@ import { openConnection } from "#store/connections";
 import { changeHost, readHost } from "#store/hosts";
 import type { Store } from "#store/store";
 import { type Create, entry } from "../entry.ts";
+import { endSession, withdraw } from "../parts/host-session.ts";
 import { storeFrom } from "../parts/store.ts";
 
 /** A `$connect` event; unlike other socket events it has the upgrade request's headers. */
@@ -38,9 +39,16 @@ export async function authenticate(
   if (identity.machine !== host.machine) {
     const alarm = "the key of this host was used from a second machine";
     await changeHost(store, host.id, (known) => ({ ...known, revoked: true, alarm }));
+    await silence(store, host.id);
     throw new Fault("HOST_IDENTITY_CONFLICT", alarm);
   }
   return { ...host, publicKey };
+}
+
+/** The session that is open ends too: its socket is not known any more, which its next message finds out. */
+async function silence(store: Store, host: string): Promise<void> {
+  await endSession({ store, push: { close: async () => undefined } }, host);
+  await withdraw(store, host);
 }
 
 async function knownHost(store: Store, id: string): Promise<Host> {

@@ -8,7 +8,7 @@ export const tokenSeconds = 60;
 const audience = "gatehouse";
 
 const claims = z.looseObject({
-  iss: z.string(),
+  iss: z.string().check(z.maxLength(64)),
   machine: z.string(),
   boot: z.string(),
 });

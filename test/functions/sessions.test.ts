@@ -1,0 +1,81 @@
+import { generateKeyPairSync, type KeyObject } from "node:crypto";
+import { beforeEach, describe, expect, test } from "vitest";
+import { type AgentIdentity, signAgentToken } from "#protocol/agent-token";
+import type { AgentMessage } from "#protocol/wire/messages";
+import { protocolVersion } from "#protocol/wire/shapes";
+import { openConnection, readConnection } from "#store/connections";
+import { readDeployable } from "#store/deployables";
+import { changeHost, readBeat, readHost } from "#store/hosts";
+import { exchange } from "../../functions/exchange/exchange.ts";
+import { type ConnectEvent, connect } from "../../functions/socket/connect.ts";
+import { addDeployable, addHost, idOf, type TestStore, testStore } from "../http/rows.ts";
+
+let store: TestStore;
+beforeEach(() => {
+  store = testStore();
+});
+
+function newKey(): { readonly pem: string; readonly key: KeyObject } {
+  const { publicKey, privateKey } = generateKeyPairSync("ed25519");
+  return { pem: publicKey.export({ type: "spki", format: "pem" }).toString(), key: privateKey };
+}
+
+const hello: AgentMessage = {
+  type: "hello",
+  host: idOf("node1"),
+  agentVersion: "0.1.0",
+  protocol: protocolVersion,
+  bootId: idOf("boot"),
+  capabilities: [],
+  inventoryHash: "none",
+};
+
+const greet = async (publicKey: string) => {
+  const wishing = { store, bucket: { presignGet: async () => "https://bucket/image" } };
+  const session = { host: idOf("node1"), publicKey, epoch: 0, connection: "c1" };
+  return await exchange(wishing, session, hello);
+};
+
+const connecting = async (authorization: string) =>
+  await connect(store, {
+    headers: { Authorization: authorization },
+    requestContext: { connectionId: "c2" },
+  } as unknown as ConnectEvent);
+
+describe("a socket that was opened with a key the host has replaced since", () => {
+  test("opens no session, although the host is trusted again", async () => {
+    const [old, fresh] = [newKey(), newKey()];
+    await addHost(store, "node1", { publicKey: old.pem });
+    await changeHost(store, idOf("node1"), (known) => ({ ...known, publicKey: fresh.pem }));
+    await expect(greet(old.pem)).rejects.toMatchObject({ code: "UNAUTHENTICATED" });
+    expect(await readBeat(store, idOf("node1"))).toMatchObject({ epoch: 3 });
+    expect(await greet(fresh.pem)).toMatchObject({ epoch: 4 });
+  });
+});
+
+describe("a key that is used from a second machine", () => {
+  const tokenFrom = async (machine: string, key: KeyObject, host = idOf("node1")) => {
+    const identity: AgentIdentity = { host, machine, bootId: idOf("boot") };
+    return `Bearer ${await signAgentToken(identity, key, store.now())}`;
+  };
+
+  test("ends the session that is open, and nothing of the host is offered any more", async () => {
+    const { pem, key } = newKey();
+    const host = await addHost(store, "node1", { publicKey: pem, connection: "c1" });
+    const card = await addDeployable(store, host, "port0");
+    await openConnection(store, { id: "c1", host: host.id, publicKey: pem });
+    const { headers } = await connecting(await tokenFrom("another machine", key));
+    expect(headers).toMatchObject({ "x-gatehouse-code": "HOST_IDENTITY_CONFLICT" });
+    expect(await readHost(store, host.id)).toMatchObject({ revoked: true });
+    expect(await readBeat(store, host.id)).toMatchObject({ state: "offline", epoch: 4 });
+    expect((await readDeployable(store, host.id, card.id))?.hostOnline).toBe(false);
+    await expect(readConnection(store, "c1")).rejects.toMatchObject({ code: "UNAUTHENTICATED" });
+    const { headers: own } = await connecting(await tokenFrom("a machine", key));
+    expect(own).toMatchObject({ "x-gatehouse-code": "HOST_REVOKED" });
+  });
+
+  test("a token of a host that cannot be is refused like any other", async () => {
+    const token = await tokenFrom("a machine", newKey().key, "a".repeat(3000));
+    expect(await connecting(token)).toMatchObject({ statusCode: 401 });
+  });
+});

@@ -59,10 +59,15 @@ export function callerOf(event: HttpEvent): Caller {
 /** The policy table's one rule: the route's role or a higher one. FORBIDDEN. */
 export function checkRole(caller: Caller, role: Role): void {
   if (role === "public" || role === "agent") return;
-  const rank = Math.max(0, ...caller.roles.map((one) => rankOf[one] ?? 0));
-  if (rank < (rankOf[role] ?? Number.POSITIVE_INFINITY)) {
+  if (!hasRole(caller, role)) {
     throw new Fault("FORBIDDEN", `this needs the role ${role}`, { expected: role });
   }
+}
+
+/** True for the role or a higher one. */
+export function hasRole(caller: Caller, role: Role): boolean {
+  const rank = Math.max(0, ...caller.roles.map((one) => rankOf[one] ?? 0));
+  return rank >= (rankOf[role] ?? Number.POSITIVE_INFINITY);
 }
 
 /** Builds the call of a request. INVALID_REQUEST names the field and what was expected. */

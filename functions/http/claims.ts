@@ -1,7 +1,7 @@
 import { createPrivateKey, type KeyObject } from "node:crypto";
 import type { Claim } from "#domain/claim";
-import type { Deployable } from "#domain/deployable";
-import { Fault } from "#domain/faults";
+import type { Deployable, Handle } from "#domain/deployable";
+import { Fault, isFault } from "#domain/faults";
 import { attach, detach } from "#domain/transitions";
 import { claimRoutes } from "#protocol/http/claim-routes";
 import type { AttachRequest, CreateClaim, ReleasedView } from "#protocol/http/claims";
@@ -28,7 +28,7 @@ import { Catalogue } from "../parts/catalogue.ts";
 import { permitKey } from "../parts/permit-key.ts";
 import { settingsFrom } from "../parts/settings.ts";
 import { storeFrom } from "../parts/store.ts";
-import type { Answer, Call } from "./call.ts";
+import { type Answer, type Call, hasRole } from "./call.ts";
 import { type Claiming, createClaims } from "./create-claims.ts";
 import { programClaimed } from "./program.ts";
 import { handle, httpFunction } from "./stack.ts";
@@ -94,7 +94,9 @@ async function get({ store }: Claiming, call: Call): Promise<Answer> {
   const claim = await failOverdue(store, seen);
   const deployables = await deployablesOf(store, [claim]);
   const deployable = deployables.get(claim.deployable ?? "");
-  const permit = claim.state === "Bound" ? await permitOf(store, claim, deployable) : undefined;
+  // A permit plugs and unplugs: whoever only reads gets none.
+  const isPermitted = claim.state === "Bound" && hasRole(call.caller, "member");
+  const permit = isPermitted ? await permitOf(store, claim, deployable) : undefined;
   return { body: claimView(claim, deployable, permit) };
 }
 
@@ -143,7 +145,14 @@ async function release({ store }: Claiming, call: Call): Promise<Answer> {
   const remember = (released: Released) => [
     rememberOnce(call.once, answerOf(released), store.now()),
   ];
-  return { body: answerOf(await releaseClaim(store, visible, remember)) };
+  try {
+    return { body: answerOf(await releaseClaim(store, visible, remember)) };
+  } catch (error) {
+    // The same request may have been won meanwhile by its own repetition.
+    const winner = isFault(error) ? await recall<ReleasedView>(store, call.once) : undefined;
+    if (winner === undefined) throw error;
+    return { body: winner };
+  }
 }
 
 /** Changes the wish for the handle of a Bound claim. WRONG_STATE before it is bound. */
@@ -171,13 +180,18 @@ async function plug({ store }: Claiming, call: Call<AttachRequest>): Promise<Ans
     if (wanted?.attachable === false) {
       throw new Fault("GROUP_NOT_VIABLE", wanted.reason ?? "the handle cannot be attached");
     }
-    if (wanted?.plugged === true && wanted.target?.hypervisor !== call.body.hypervisor) {
-      throw new Fault("IN_USE", `plugged for ${wanted.target?.hypervisor ?? "another"}`, {
-        expected: "detach first",
-      });
-    }
+    checkElsewhere(wanted, call.body);
     return attach(deployable, name, call.body, store.now());
   });
+}
+
+/** A handle that is in a guest, or on its way, goes to no other one before it is out. IN_USE. */
+function checkElsewhere(handle: Handle | undefined, to: AttachRequest): void {
+  if (handle?.plugged !== true && handle?.state !== "plugged") return;
+  const { hypervisor = "another", domain } = handle.target ?? {};
+  if (hypervisor === to.hypervisor && domain === to.domain) return;
+  const where = domain === undefined ? hypervisor : `${hypervisor} ${domain}`;
+  throw new Fault("IN_USE", `plugged for ${where}`, { expected: "detach first" });
 }
 
 async function renew(

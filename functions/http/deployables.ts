@@ -1,4 +1,4 @@
-import { type Deployable, heldHandles, stateOf } from "#domain/deployable";
+import { type Deployable, heldHandles, isPending, stateOf } from "#domain/deployable";
 import { Fault } from "#domain/faults";
 import { abandon, mark, release, retry } from "#domain/transitions";
 import type { CreateClaim } from "#protocol/http/claims";
@@ -10,9 +10,11 @@ import { readBeat } from "#store/hosts";
 import type { Wanted } from "#store/lists";
 import { failedClaim } from "#store/release";
 import type { Store } from "#store/store";
+import type { Write } from "#store/table";
 import { type Create, entry } from "../entry.ts";
 import { Catalogue } from "../parts/catalogue.ts";
 import { type Resolving, resolveClaim } from "../parts/claiming.ts";
+import { onlyOnce } from "../parts/once.ts";
 import { explainNeed } from "../parts/refusal.ts";
 import { storeFrom } from "../parts/store.ts";
 import type { Answer, Call } from "./call.ts";
@@ -43,8 +45,9 @@ const idOf = (call: Call) => call.path["deployable"] ?? "";
 /** Offers it again; a card whose last generation failed and that nobody holds is scrubbed anew. */
 function enabled(deployable: Deployable, now: number): Deployable {
   const marked = mark(deployable, { enabled: true }, now);
-  const failed = marked.outcome.result === "failed" && heldHandles(marked).length === 0;
-  return failed ? retry(marked, now) : marked;
+  const isFree = heldHandles(marked).length === 0;
+  const failed = marked.outcome.result === "failed" && isFree;
+  return failed && !isPending(marked) ? retry(marked, now) : marked;
 }
 
 async function change(
@@ -57,19 +60,37 @@ async function change(
   return { body: deployableView(after, call.caller) };
 }
 
+interface Takeover {
+  readonly handle: string;
+  readonly reason: string;
+}
+
 /**
  * Takes a handle from a host that is silent: the claim fails with the operator's reason, the handle
  * stays dirty until a later report proves it clean (design §4).
  */
-async function takeOver(
+async function takeOver(store: Store, call: Call<Takeover>): Promise<Answer> {
+  return await onlyOnce<{ readonly deployable: string }>(store, call.once, {
+    make: async (remember) => {
+      const found = await findDeployable(store, idOf(call));
+      const after = await taken(store, found, call, remember({ deployable: found.id }));
+      return { body: deployableView(after, call.caller) };
+    },
+    replay: async ({ deployable: id }) => ({
+      body: deployableView(await findDeployable(store, id), call.caller),
+    }),
+  });
+}
+
+async function taken(
   store: Store,
-  call: Call<{ readonly handle: string; readonly reason: string }>,
-): Promise<Answer> {
-  const { handle: name, reason } = call.body;
-  const found = await findDeployable(store, idOf(call));
+  found: Deployable,
+  { body: { handle: name, reason }, caller }: Call<Takeover>,
+  also: Write,
+): Promise<Deployable> {
   const beat = await readBeat(store, found.host);
-  if (beat.state === "online") {
-    throw new Fault("WRONG_STATE", "the host is online: release the claim instead", {
+  if (beat.state !== "offline") {
+    throw new Fault("WRONG_STATE", "the host is not silent: release the claim instead", {
       expected: "a silent host",
     });
   }
@@ -78,21 +99,17 @@ async function takeOver(
     throw new Fault("WRONG_STATE", `no claim holds handle ${name}`, { field: "handle" });
   }
   const claim = await readClaim(store, holder.claim);
-  const after = await changeDeployable(
-    store,
-    found,
-    (one) => {
-      const isSame = one.handles[name]?.holder?.claim === holder.claim;
-      if (!isSame) throw new Fault("CONFLICT", `handle ${name} has another holder by now`);
-      return holder.binding ? abandon(one, name, store.now()) : release(one, name, store.now());
-    },
-    () => {
-      if (claim === undefined) return [];
-      const why = { code: "HOST_OFFLINE", message: `taken over by ${call.caller.user}: ${reason}` };
-      return [replaceClaim(claim, failedClaim(claim, why, store.now()))];
-    },
+  const change = (one: Deployable) => {
+    const isSame = one.handles[name]?.holder?.claim === holder.claim;
+    if (!isSame) throw new Fault("CONFLICT", `handle ${name} has another holder by now`);
+    return holder.binding ? abandon(one, name, store.now()) : release(one, name, store.now());
+  };
+  const why = { code: "HOST_OFFLINE", message: `taken over by ${caller.user}: ${reason}` };
+  return await changeDeployable(store, found, change, () =>
+    claim === undefined
+      ? [also]
+      : [replaceClaim(claim, failedClaim(claim, why, store.now())), also],
   );
-  return { body: deployableView(after, call.caller) };
 }
 
 async function explain(resolving: Resolving, call: Call<CreateClaim>): Promise<Answer> {
@@ -123,10 +140,7 @@ export function deployablesFunction(resolving: Resolving) {
       async (call: Call) =>
         await change(store, call, (one, now) => mark(one, { enabled: false }, now)),
     ),
-    takeOverHandle: handle(
-      async (call: Call<{ readonly handle: string; readonly reason: string }>) =>
-        await takeOver(store, call),
-    ),
+    takeOverHandle: handle(async (call: Call<Takeover>) => await takeOver(store, call)),
     listReceipts: handle(
       async (call: Call<unknown, Wanted>) => await receiptsOf(store, idOf(call), call),
     ),

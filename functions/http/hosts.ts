@@ -86,7 +86,9 @@ async function activate(sessions: Sessions, call: Call): Promise<Answer> {
   const before = await hostOf(store, call);
   const stays = ["joined", "online", "offline"] as const;
   const host = await move(store, call, { event: "activate", stays });
-  if (before.state === "drained") await endSession(sessions, host.id);
+  // The heartbeat tells when a call before this one came only half as far.
+  const { state } = await readBeat(store, host.id);
+  if (before.state === "drained" || state === "drained") await endSession(sessions, host.id);
   return { body: await viewOf(store, host) };
 }
 

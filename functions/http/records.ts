@@ -1,8 +1,9 @@
-import { heldHandles } from "#domain/deployable";
 import type { OperationView, ReceiptView } from "#protocol/http/deployables";
 import { findDeployable } from "#store/deployables";
+import { operationKey } from "#store/keys";
 import { type Wanted } from "#store/lists";
 import { listProgress, listReceipts, type Progress, type StoredReceipt } from "#store/receipts";
+import { valueOrUndefined } from "#store/rows";
 import type { Store } from "#store/store";
 import type { Answer, Call } from "./call.ts";
 import { operationId, present, timeOf } from "./views.ts";
@@ -41,21 +42,38 @@ export function progressView(progress: Progress): OperationView {
 
 /**
  * Proof of scrub is for everyone: a tenant may see that the card was clean before it came. What was
- * programmed is shown to admins and to whoever holds the deployable now.
+ * programmed is shown to admins and to the project it was programmed for.
  */
 export async function receiptsOf(
   store: Store,
   id: string,
   call: Call<unknown, Wanted>,
 ): Promise<Answer> {
-  const deployable = await findDeployable(store, id);
+  await findDeployable(store, id);
   const page = await listReceipts(store, id, call.query);
-  const isHolder = heldHandles(deployable).some(
-    ([, handle]) => handle.holder?.project === call.caller.project,
+  const isOwn = await ownGenerations(store, id, page.items, call.caller);
+  const visible = page.items.filter(
+    ({ body }) => body.kind === "scrub" || isOwn(body.imageGeneration),
   );
-  const seesAll = call.caller.isAdmin || isHolder;
-  const visible = page.items.filter(({ body }) => seesAll || body.kind === "scrub");
   return { body: { items: visible.map(receiptView), next: page.next } };
+}
+
+/** Which of the programmed generations were the caller's: every one for admins. */
+async function ownGenerations(
+  store: Store,
+  id: string,
+  receipts: readonly StoredReceipt[],
+  { isAdmin, project }: Call["caller"],
+): Promise<(generation: number) => boolean> {
+  if (isAdmin) return () => true;
+  const programmed = receipts.filter(({ body }) => body.kind === "program");
+  const keys = programmed.map(({ body }) => operationKey(id, body.imageGeneration));
+  const rows = await store.table.getMany(keys);
+  const own = rows.flatMap((row) => valueOrUndefined<Progress>(row) ?? []);
+  const generations = new Set(
+    own.filter((one) => one.project === project).map((one) => one.generation),
+  );
+  return (generation) => generations.has(generation);
 }
 
 /** Operations of the caller's project, all of them for admins. */

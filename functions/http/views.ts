@@ -139,15 +139,23 @@ export function deployableView(
   }) as DeployableView;
 }
 
-/** Which image another tenant runs is that tenant's business; its function id is a public trait. */
+/**
+ * Which image another tenant runs, or left on a card that is not scrubbed yet or only reset, is that
+ * tenant's business; its function id is a public trait. What may stay loaded is no secret.
+ */
 function loadedView(
   deployable: Deployable,
   viewer: { readonly project: string; readonly isAdmin: boolean },
 ): DeployableView["loaded"] {
-  const holders = Object.values(deployable.handles).flatMap((one) => one.holder ?? []);
-  const isOthers = holders.some((holder) => holder.project !== viewer.project);
   const { functionId, ...facts } = deployable.loaded;
-  return isOthers && !viewer.isAdmin ? { functionId } : present({ functionId, ...facts });
+  const isShown = viewer.isAdmin || isOwnLoad(deployable, viewer.project);
+  return isShown ? present({ functionId, ...facts }) : { functionId };
+}
+
+function isOwnLoad({ handles, lastProject, loaded, wish }: Deployable, project: string): boolean {
+  const holders = Object.values(handles).flatMap((one) => one.holder ?? []);
+  if (holders.length > 0) return holders.every((holder) => holder.project === project);
+  return lastProject === project || (wish.image?.keep === true && wish.image.id === loaded.imageId);
 }
 
 function handleView(

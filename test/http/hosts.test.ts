@@ -6,6 +6,7 @@ import { readDeployable } from "#store/deployables";
 import { consumeToken, hostOfToken, readBeat, readHost } from "#store/hosts";
 import type { Query } from "#store/table";
 import { hostsFunction } from "../../functions/http/hosts.ts";
+import { changeBeatState } from "./beats.ts";
 import { ask, type HttpFunction, refused, walk } from "./event.ts";
 import {
   addDeployable,
@@ -273,6 +274,15 @@ describe("draining", () => {
     expect(closed).toEqual(["c1"]);
     expect(await readBeat(store, host.id)).toMatchObject({ state: "offline", epoch: 4 });
     expect(await readDeployable(store, host.id, one.id)).toMatchObject({ hostOnline: false });
+  });
+
+  test("activating again ends the session that a call before it left open", async () => {
+    const host = await addHost(store, "node1", { state: "offline", connection: "c1" });
+    await openConnection(store, { id: "c1", host: host.id, publicKey: "a key" });
+    await changeBeatState(store, host.id, "drained");
+    await ask<HostView>(served, "activateHost", at(host.id));
+    expect(closed).toEqual(["c1"]);
+    expect(await readBeat(store, host.id)).toMatchObject({ state: "offline", epoch: 4 });
   });
 
   test("activating a host that is active leaves its session alone", async () => {

@@ -7,10 +7,10 @@ import { readBeat } from "#store/hosts";
 import { unmarshalItem } from "#store/marshal";
 import { valueOf } from "#store/rows";
 import type { Item } from "#store/table";
-import { type Create, entry } from "../entry.ts";
+import { type Create, entry, type Handler } from "../entry.ts";
 import { desiredOf, type Wishing, wishOf } from "../exchange/desired.ts";
 import { bucketFrom } from "../parts/bucket.ts";
-import { type Push, pushFrom } from "../parts/push.ts";
+import { isSendable, type Push, pushFrom } from "../parts/push.ts";
 import { storeFrom } from "../parts/store.ts";
 
 export interface Dispatching extends Wishing {
@@ -61,24 +61,35 @@ export async function dispatch(
   if (beat.connection === undefined || beat.state === "offline" || deployable === undefined) {
     return false;
   }
-  return await push.send(beat.connection, await desiredOf(dispatching, deployable));
+  const desired = await desiredOf(dispatching, deployable);
+  return isSendable(desired) && (await push.send(beat.connection, desired));
 }
 
+/** Neither waits for the other: a push that can never succeed must not keep a change off the audit. */
 async function apply(dispatching: Dispatching, record: DynamoDBRecord): Promise<void> {
   const change = changeOf(record);
   const wish = changedWish(change);
-  if (wish !== undefined) await dispatch(dispatching, wish);
-  await recordEvents(dispatching.store, change);
+  const results = await Promise.allSettled([
+    wish === undefined ? undefined : dispatch(dispatching, wish),
+    recordEvents(dispatching.store, change),
+  ]);
+  const failed = results.find((result) => result.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
 }
 
 /** The table's stream: dispatch and audit. A record that fails is tried again by itself. */
-export const create: Create = (environment) => {
-  const dispatching: Dispatching = {
+export const create: Create = (environment) =>
+  tableChangedFunction({
     store: storeFrom(environment),
     bucket: bucketFrom(environment),
     push: pushFrom(environment),
-  };
-  return async (event): Promise<DynamoDBBatchResponse> => {
+  });
+
+/** The stream's function over given parts. */
+export function tableChangedFunction(
+  dispatching: Dispatching,
+): Handler<unknown, DynamoDBBatchResponse> {
+  return async (event) => {
     for (const record of (event as DynamoDBStreamEvent).Records) {
       try {
         await apply(dispatching, record);
@@ -91,6 +102,6 @@ export const create: Create = (environment) => {
     }
     return { batchItemFailures: [] };
   };
-};
+}
 
 export const handler = entry(create);

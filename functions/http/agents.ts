@@ -11,6 +11,7 @@ import type { Wishing } from "../exchange/desired.ts";
 import { exchange } from "../exchange/exchange.ts";
 import { bucketFrom } from "../parts/bucket.ts";
 import { permitKey } from "../parts/permit-key.ts";
+import { isSendable } from "../parts/push.ts";
 import { type Settings, settingsFrom } from "../parts/settings.ts";
 import { storeFrom } from "../parts/store.ts";
 import { authenticate } from "../socket/connect.ts";
@@ -83,7 +84,7 @@ async function poll(
   const frames: string[] = [];
   for (const frame of call.body.frames) {
     const replies = await repliesTo(agents, session, frame);
-    frames.push(...replies.map((reply) => encodeMessage(reply)));
+    frames.push(...replies.filter(isSendable).map((reply) => encodeMessage(reply)));
   }
   return { body: { frames, pollSeconds } };
 }

@@ -17,6 +17,20 @@ export interface Push {
   close(connection: string): Promise<void>;
 }
 
+/**
+ * True for what fits into a frame. What does not is logged and passed over: trying again cannot help,
+ * and it must not hold up what is for other deployables.
+ */
+export function isSendable(message: CloudMessage): boolean {
+  try {
+    return encodeMessage(message) !== "";
+  } catch (error) {
+    const about = "deployable" in message ? message.deployable : undefined;
+    console.error(JSON.stringify({ level: "error", message: String(error), about }));
+    return false;
+  }
+}
+
 /** The gateway's management API of this installation. */
 export function pushFrom(environment: Environment): Push {
   const client = new ApiGatewayManagementApiClient({

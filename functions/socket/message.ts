@@ -7,7 +7,7 @@ import { type Create, entry } from "../entry.ts";
 import type { Wishing } from "../exchange/desired.ts";
 import { type Exchanged, exchange } from "../exchange/exchange.ts";
 import { bucketFrom } from "../parts/bucket.ts";
-import { type Push, pushFrom } from "../parts/push.ts";
+import { isSendable, type Push, pushFrom } from "../parts/push.ts";
 import { storeFrom } from "../parts/store.ts";
 
 /** What answering a socket message needs. */
@@ -28,7 +28,7 @@ export async function answerFrame(
   try {
     const { replies, epoch, superseded } = await exchanged(answering, connection, frame);
     if (epoch !== undefined) await nameSession(store, connection, epoch);
-    for (const reply of replies) await push.send(connection, reply);
+    for (const reply of replies.filter(isSendable)) await push.send(connection, reply);
     if (superseded !== undefined) await supersede(push, superseded);
   } catch (error) {
     await refuse(answering, connection, error);

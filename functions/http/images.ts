@@ -59,7 +59,8 @@ async function announceOnce(store: Store, call: Call<CreateImage>): Promise<Imag
   const writes = [addImage(fresh), rememberOnce(once, { image: fresh.id }, store.now())];
   if ((await store.table.write(writes)).ok) return fresh;
   const known = await recall<{ readonly image: string }>(store, once);
-  const image = known && (await readImage(store, known.image));
+  // Without memory of the request, its image is still the one such a request makes.
+  const image = await readImage(store, known?.image ?? fresh.id);
   if (image === undefined) throw new Fault("TRY_AGAIN", undefined, { retryAfterSeconds: 1 });
   return image;
 }

@@ -49,6 +49,8 @@ async function grantAny(claiming: Claiming, call: CreateCall): Promise<Granted> 
     if (granted !== undefined) return granted;
     refused.push(groups);
   }
+  // The name may be another host's by now: the next request looks again.
+  if (body.host !== undefined) claiming.hosts.delete(body.host);
   const [groups] = refused;
   if (groups !== undefined) throw await refusal(claiming.store, groups);
   throw new Fault("UNKNOWN_TYPE", `no active image of type ${body.type ?? ""}`, { field: "type" });

@@ -189,3 +189,16 @@ test("a release that is repeated while it is under way gets the same answer", as
   expect(again).toEqual(first);
   expect(await release()).toEqual(first);
 });
+
+test("a host's name is looked up again once it was another host's", async () => {
+  const hosts = new Map([["node1", idOf("removed")]]);
+  await addHost(store, "removed", { state: "removed" });
+  await addDeployable(store, host, "port0");
+  const settings = { bindDeadlineMs: 180_000, defaultQuota: 8 };
+  const resolving = { store, catalogue: new Catalogue(store), hosts };
+  const warm = claimsFunction({ ...resolving, settings, large: new Map() });
+  const body = { resourceClass: "CUSTOM_FPGA_INTEL_PF", host: "node1" };
+  await refused(warm, "createClaims", { body });
+  const { claims: granted } = await ask<{ claims: ClaimView[] }>(warm, "createClaims", { body });
+  expect(granted).toMatchObject([{ hostName: "node1" }]);
+});

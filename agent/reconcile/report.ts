@@ -40,8 +40,10 @@ export function describe(site: Site, wish: Wish | undefined, reality: Reality): 
   };
 }
 
-function errorOf({ trouble, refused, notice, marks }: Site): WireError | undefined {
-  return trouble ?? marks.work?.error ?? refused ?? notice;
+/** A generation that failed is told by its own error, whatever keeps the card busy since. */
+function errorOf({ phase, trouble, refused, notice, marks }: Site): WireError | undefined {
+  const ended = marks.work?.error;
+  return phase === "failed" ? (ended ?? trouble) : (trouble ?? ended ?? refused ?? notice);
 }
 
 /** Which image it is, is our memory's word: it counts under its boot and while the card agrees. */

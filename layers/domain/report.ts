@@ -216,10 +216,12 @@ function decided(before: Deployable, after: Deployable, report: Report, now: num
   return { deployable: settle(before, { ...after, handles }, now), bound: proven, failed: [] };
 }
 
-/** Why nothing can be bound: the generation ended badly, or the card went away from under it. */
+/**
+ * Why nothing can be bound: the generation ended badly. A card that is gone is no reason yet: a rebind
+ * takes it away for a moment, and one that stays away lets the bind miss its deadline.
+ */
 function whyNotBound(deployable: Deployable): Trouble | undefined {
-  const { present, health, outcome } = deployable;
-  if (!present) return { code: "CARD_GONE", message: health.reason ?? "the card vanished" };
+  const { outcome } = deployable;
   if (isPending(deployable) || outcome.result !== "failed") return undefined;
   return outcome.error ?? { code: "PROGRAM_FAILED", message: "programming failed" };
 }

@@ -14,7 +14,7 @@ import {
   readProgress,
   type StoredReceipt,
 } from "#store/receipts";
-import { failedClaim } from "#store/release";
+import { failedClaim, failOverdue } from "#store/release";
 import { valueOrUndefined } from "#store/rows";
 import type { Store } from "#store/store";
 import type { Write } from "#store/table";
@@ -44,6 +44,8 @@ export async function recordReport(store: Store, reported: Reported): Promise<De
       throw new Fault("UNKNOWN_DEPLOYABLE", `no deployable ${reported.deployable}`);
     }
     const applied = applyReport(before, reported.report, store.now());
+    // A bind whose time is over has failed, also when its proof arrives before the sweep.
+    if (await failOverdueBinds(store, applied.bound)) continue;
     const receipt = await receiptWrites(store, reported);
     const writes = [
       ...(receipt instanceof Fault ? [] : receipt),
@@ -55,6 +57,15 @@ export async function recordReport(store: Store, reported: Reported): Promise<De
     await store.sleep(store.random() * 10 * 2 ** attempt);
   }
   throw new Fault("TRY_AGAIN", undefined, { retryAfterSeconds: 1 });
+}
+
+/** True when a bind had to be failed: then the report speaks of an older generation or fence. */
+async function failOverdueBinds(store: Store, bound: readonly Decision[]): Promise<boolean> {
+  if (bound.length === 0) return false;
+  const rows = await store.table.getMany(bound.map(({ claim }) => claimKey(claim)));
+  const claims = rows.flatMap((row) => valueOrUndefined<Claim>(row) ?? []);
+  const judged = await Promise.all(claims.map(async (claim) => await failOverdue(store, claim)));
+  return judged.some((claim) => claim.state === "BindFailed");
 }
 
 async function newsWrites(

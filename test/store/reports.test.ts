@@ -90,6 +90,19 @@ describe("a report", () => {
     expect((await current(store)).handles["pf"]).toMatchObject({ fence: 2, state: "releasing" });
   });
 
+  it("that arrives after the deadline and before any sweep binds nothing", async () => {
+    const store = newStore();
+    const claim = await binding(store);
+    const late = report(await current(store), { ...done, clean: true });
+    store.clock.now = (claim.deadline ?? 0) + 1;
+    await recordReport(store, { ...where, report: late });
+    expect(await readClaim(store, claim.id)).toMatchObject({
+      state: "BindFailed",
+      reason: { code: "BIND_DEADLINE" },
+    });
+    expect((await current(store)).handles["pf"]).toMatchObject({ fence: 2, state: "releasing" });
+  });
+
   it("and a release at the same moment leave no claim and no hold", async () => {
     const store = newStore();
     const claim = await binding(store);

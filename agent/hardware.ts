@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Fault } from "#domain/faults";
 import type { Settings } from "./config.ts";
 import type { Driver } from "./drivers/driver.ts";
-import { drivers } from "./drivers/index.ts";
+import { simulatedDriver } from "./drivers/simulated.ts";
 import { replaceFile } from "./host/files.ts";
 import { stockCards } from "./host/memory-kernel/cards.ts";
 import { memoryKernel } from "./host/memory-kernel/kernel.ts";
@@ -39,7 +39,7 @@ export async function openHardware(settings: Settings, hostId: string): Promise<
     persist: (state) => replaceFile(path, JSON.stringify(state)),
     ...(snapshot === undefined ? {} : { snapshot }),
   });
-  return { kernel, driver: drivers.simulated({ hostId, port: kernel, pr: kernel }) };
+  return { kernel, driver: simulatedDriver({ hostId, port: kernel, pr: kernel }) };
 }
 
 async function readSnapshot(path: string): Promise<KernelState | undefined> {

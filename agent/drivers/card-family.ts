@@ -1,9 +1,5 @@
 import { Fault } from "#domain/faults";
-import type {
-  InventoryDeployable,
-  InventoryDevice,
-  InventoryHandle,
-} from "#protocol/wire/inventory";
+import type { InventoryDevice, InventoryHandle } from "#protocol/wire/inventory";
 import type { Health, Loaded } from "#protocol/wire/shapes";
 import type { Sleep } from "../host/deadline.ts";
 import { groupOf, numaNodeOf, type PciFunction, pciPath, readIfThere } from "../host/pci.ts";
@@ -11,31 +7,54 @@ import type { Bitstream, Progress, PrPort } from "../host/pr-port.ts";
 import type { SysfsPort } from "../host/sysfs-port.ts";
 import { groupViability } from "../host/vfio-groups.ts";
 import type { Place } from "./driver.ts";
-import type { KnownCard } from "./pci-ids.ts";
+import type { CardTable, KnownCard } from "./pci-ids.ts";
+
+/** An image that unloads what was there and clears the memory of its region. */
+export interface BlankImage {
+  /** What a card that has it answers; told to the outside as "nothing loaded". */
+  readonly functionId: string;
+  readonly interfaceId: string;
+  /** As {@link VerifiedImage.bytes}: the whole file. */
+  readonly bytes: Buffer;
+  readonly payloadOffset: number;
+}
+
+/** The blank images of a host. */
+export interface Blanks {
+  /** The one for a shell; undefined when this host has none. */
+  for(interfaceId: string): BlankImage | undefined;
+  /** True for the function of any of them. */
+  has(functionId: string): boolean;
+}
 
 /** What every family of cards works with. */
 export interface CardContext {
-  /** The driver's name in inventories. */
-  readonly name: string;
   readonly hostId: string;
   readonly port: SysfsPort;
   readonly pr: PrPort;
   readonly sleep: Sleep;
   /** Bounds each write that may block in the kernel, ms. */
   readonly writeDeadlineMs: number;
-  /** What a card with the blank image answers; told to the outside as "nothing loaded". */
-  readonly blankFunction: string;
+  readonly blanks: Blanks;
+  /** What is known of cards by their ids, the operator's own entries included. */
+  readonly cards: CardTable;
 }
 
 /** A card that was found, before it is looked into. */
 export interface FoundCard {
   readonly cardId: string;
   readonly pci: PciFunction;
-  readonly known: KnownCard;
+  /** Names in its folder: what drivers put there tells a family, whatever the ids (host.md §1.7). */
+  readonly names: readonly string[];
+  readonly known?: KnownCard;
 }
 
 /** How cards of one kind are read and programmed. Kernel errors may come out of every method. */
 export interface CardFamily {
+  /** The driver's name in inventories. */
+  readonly name: string;
+  /** True for this family's cards; of several families the first in the list gets a card. */
+  recognises(card: FoundCard): boolean;
   describe(context: CardContext, card: FoundCard): Promise<InventoryDevice>;
   /** What is loaded; undefined while the card cannot be asked. */
   loaded(context: CardContext, place: Place): Promise<Loaded | undefined>;
@@ -53,7 +72,8 @@ export interface CardFamily {
 
 /** Nothing loaded, or what the id says. */
 export function loadedOf(context: CardContext, functionId: string | undefined): Loaded {
-  return { functionId: functionId === context.blankFunction ? null : (functionId ?? null) };
+  if (functionId === undefined || context.blanks.has(functionId)) return { functionId: null };
+  return { functionId };
 }
 
 /** Asks the management side where it can tell; undefined elsewhere. */
@@ -92,24 +112,20 @@ export async function handleAt(
 
 /** The parts of a device that do not depend on the family. */
 export async function deviceOf(
-  { name, port }: CardContext,
+  { port }: CardContext,
   { cardId, pci, known }: FoundCard,
-  shape: {
-    readonly layout: InventoryDevice["layout"];
-    readonly deployables: InventoryDeployable[];
-  },
+  shape: Pick<InventoryDevice, "driver" | "layout" | "deployables">,
 ): Promise<InventoryDevice> {
   const numaNode = await numaNodeOf(port, pci.address);
   return {
     cardId,
-    kind: "FPGA",
-    vendor: known.vendor,
-    product: known.product,
+    kind: known?.kind ?? "FPGA",
+    vendor: known?.vendor ?? pci.vendor,
+    product: known?.product ?? `${pci.vendor}-${pci.device}`,
     pciVendor: pci.vendor,
     pciDevice: pci.device,
     address: pci.address,
     ...(numaNode !== undefined && { numaNode }),
-    driver: name,
     ...shape,
   };
 }

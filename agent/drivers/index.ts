@@ -1,7 +1,7 @@
-import type { Driver } from "./driver.ts";
-import { type DriverHost, simulatedDriver } from "./simulated.ts";
+import type { CardFamily } from "./card-family.ts";
+import { dfl } from "./dfl.ts";
+import { pci } from "./pci.ts";
+import { xrt } from "./xrt.ts";
 
-/** Every driver by the name under which inventories and settings know it. */
-export const drivers = {
-  simulated: simulatedDriver,
-} as const satisfies Readonly<Record<string, (host: DriverHost) => Driver>>;
+/** Every driver of real cards; a card belongs to the first that recognises it. */
+export const families: readonly CardFamily[] = [dfl, xrt, pci];

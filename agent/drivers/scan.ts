@@ -4,31 +4,33 @@ import {
   type PciFunction,
   pciDevices,
   pciPath,
+  readIfThere,
   readPciFunction,
   slotPath,
 } from "../host/pci.ts";
-import { isKernelError } from "../host/sysfs-port.ts";
+import { isKernelError, type SysfsPort } from "../host/sysfs-port.ts";
 import type { CardContext, CardFamily, FoundCard } from "./card-family.ts";
 import type { Discovery, DiscoveryProblem } from "./driver.ts";
-import { type CardFamilyName, knownCards } from "./pci-ids.ts";
-
-/** How each family's cards are handled. */
-export type Families = Readonly<Record<CardFamilyName, CardFamily>>;
+import { factoryImages } from "./pci-ids.ts";
 
 /**
  * Looks at every PCI function once. Reads no attribute that waits for a device lock, so that a scan
  * works while the kernel is blocked elsewhere (host.md §3.4); a card that cannot be read is a
  * problem of its own and of no other.
  */
-export async function scan(context: CardContext, families: Families): Promise<Discovery> {
+export async function scan(
+  context: CardContext,
+  families: readonly CardFamily[],
+): Promise<Discovery> {
   const devices: InventoryDevice[] = [];
   const problems = new Map<string, DiscoveryProblem>();
   for (const address of await listIfThere(context.port, pciDevices)) {
     const cardId = await cardIdAt(context, address);
     if (cardId === undefined) continue;
     try {
-      const found = await recognise(context, address, cardId);
-      if (found) devices.push(await families[found.known.family].describe(context, found));
+      const found = await look(context, address, cardId);
+      const family = found && families.find((one) => one.recognises(found));
+      if (family) devices.push(await family.describe(context, found));
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       // Two functions of one broken card are one problem.
@@ -52,27 +54,31 @@ async function cardIdAt({ port }: CardContext, address: string): Promise<string 
 
 const bridgeClass = "06";
 
-async function recognise(
-  { port }: CardContext,
+async function look(
+  { port, cards }: CardContext,
   address: string,
   cardId: string,
 ): Promise<FoundCard | undefined> {
   const pci = await readIfPresent(() => readPciFunction(port, address));
   if (!pci || pci.classCode.startsWith(bridgeClass)) return undefined;
-  const known = knownCards[`${pci.vendor}:${pci.device}`];
-  const family = known?.family ?? (await evidence(() => listIfThere(port, pciPath(address))));
-  if (family === undefined) return undefined;
-  const stranger = { vendor: pci.vendor, product: `${pci.vendor}-${pci.device}`, family };
-  return { cardId, pci, known: known ?? stranger };
+  const ids = `${pci.vendor}:${pci.device}`;
+  const factory = factoryImages[ids];
+  if (factory !== undefined) {
+    throw new Error(`an ${factory} with its factory image: a shell must be flashed first`);
+  }
+  const known = cards[await subsystemKey(port, pci)] ?? cards[ids];
+  const names = await listIfThere(port, pciPath(address));
+  return { cardId, pci, names, ...(known && { known }) };
 }
 
-/** What drivers put into a function's folder tells its family, whatever its ids (host.md §1.7). */
-async function evidence(
-  list: () => Promise<readonly string[]>,
-): Promise<CardFamilyName | undefined> {
-  const names = await list();
-  if (names.includes("mgmt_pf")) return "alveo";
-  return names.includes("fpga_region") ? "dfl" : undefined;
+/** Some makers tell their boards apart by the subsystem only (host.md §1.7). */
+async function subsystemKey(port: SysfsPort, { address, vendor, device }: PciFunction) {
+  const parts = await Promise.all(
+    ["subsystem_vendor", "subsystem_device"].map((name) =>
+      readIfThere(port, `${pciPath(address)}/${name}`),
+    ),
+  );
+  return [vendor, device, ...parts.map((part) => part?.replace(/^0x/, ""))].join(":");
 }
 
 /** A function that left the bus while it was read was never there. */

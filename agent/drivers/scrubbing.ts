@@ -6,9 +6,6 @@ import { vfioHolders } from "../host/vfio-groups.ts";
 import type { Work } from "./driver.ts";
 import { requireSameCard, requireUnused, scrubFault, send, type Target } from "./programming.ts";
 
-/** The kernel pads to words of 4 bytes; a real blank image has a shell's worth of them. */
-const blankBytes = 4;
-
 /**
  * Erase loads the blank image, which clears the card's memory too, then resets every handle; reset
  * does only the latter, and leaves memory to the same project's next tenant (design §4).
@@ -32,9 +29,16 @@ async function erase(target: Target, work: Work): Promise<void> {
   if (!place.deployable.programmable) {
     throw new Fault("SCRUB_FAILED", "A card with a fixed function cannot be erased");
   }
-  const blank = { bytes: Buffer.alloc(blankBytes), functionId: context.blankFunction };
+  const shell = await target.family.interfaceId(context, place);
+  const blank = shell === undefined ? undefined : context.blanks.for(shell);
+  if (!blank) {
+    throw new Fault("SCRUB_FAILED", "This host has no blank image for the card", {
+      interfaceId: shell,
+    });
+  }
+  const { bytes, payloadOffset, functionId } = blank;
   try {
-    await send(target, blank, work);
+    await send(target, { bytes: bytes.subarray(payloadOffset), functionId }, work);
   } catch (error) {
     throw scrubFault(error);
   }

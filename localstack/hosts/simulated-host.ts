@@ -1,7 +1,7 @@
 import { createPublicKey, randomUUID } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { drivers } from "../../agent/drivers/index.ts";
+import { simulatedDriver } from "../../agent/drivers/simulated.ts";
 import { replaceFile } from "../../agent/host/files.ts";
 import { type CardCounts, stockCards } from "../../agent/host/memory-kernel/cards.ts";
 import { type MemoryKernel, memoryKernel } from "../../agent/host/memory-kernel/kernel.ts";
@@ -51,7 +51,7 @@ export async function startSimulatedHost(options: HostOptions): Promise<Simulate
     // Ports of an offline cloud may change between two runs; the host stays who it is.
     cloud: { socketUrl: options.socketUrl ?? socketUrlOf(options.url), httpUrl: options.url },
     stateDir,
-    driver: drivers.simulated({ hostId: identity.host, port: kernel, pr: kernel }),
+    driver: simulatedDriver({ hostId: identity.host, port: kernel, pr: kernel }),
     hypervisors: hypervisors({ cdi: { directory: join(dir, "cdi") } }),
     kernel,
     clock: systemClock,

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { drivers } from "../../agent/drivers/index.ts";
+import { simulatedDriver } from "../../agent/drivers/simulated.ts";
 import { stockCards } from "../../agent/host/memory-kernel/cards.ts";
 import { memoryKernel } from "../../agent/host/memory-kernel/kernel.ts";
 import { apiOf } from "../../localstack/hosts/api.ts";
@@ -93,7 +93,7 @@ async function scan(): Promise<Figure> {
     cards: stockCards({ dfl: 22, alveo: 21, sriov: 21 }),
     bootId: randomUUID(),
   });
-  const driver = drivers.simulated({ hostId: randomUUID(), port: kernel, pr: kernel });
+  const driver = simulatedDriver({ hostId: randomUUID(), port: kernel, pr: kernel });
   const times: number[] = [];
   for (let run = 0; run < 12; run += 1) {
     const begun = performance.now();

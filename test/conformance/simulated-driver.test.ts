@@ -1,5 +1,5 @@
 import type { Place } from "../../agent/drivers/driver.ts";
-import { drivers } from "../../agent/drivers/index.ts";
+import { simulatedDriver } from "../../agent/drivers/simulated.ts";
 import { stockCards } from "../../agent/host/memory-kernel/cards.ts";
 import { verifiedImage } from "../agent/driver-fixtures.ts";
 import { bench, guest, hostId, toVfio } from "../agent/kernels.ts";
@@ -12,7 +12,7 @@ const functions = {
 
 function subject(opaque: boolean): DriverSubject {
   const { kernel, sleep } = bench(stockCards(), { opaque });
-  const driver = drivers.simulated({ hostId, port: kernel, pr: kernel, sleep });
+  const driver = simulatedDriver({ hostId, port: kernel, pr: kernel, sleep });
   const addressOf = ({ deployable }: Place, name: string) =>
     deployable.handles.find((handle) => handle.name === name)?.address ?? "";
   return {

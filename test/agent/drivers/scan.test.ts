@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { drivers } from "../../../agent/drivers/index.ts";
+import { simulatedDriver } from "../../../agent/drivers/simulated.ts";
 import { stockCards } from "../../../agent/host/memory-kernel/cards.ts";
 import { bench, hostId } from "../kernels.ts";
 
@@ -7,7 +7,7 @@ const fleet = () => bench(stockCards({ dfl: 22, alveo: 21, sriov: 21 }));
 
 test("a scan of 64 cards finds them all, each under an identity of its own", async () => {
   const { kernel, sleep } = fleet();
-  const driver = drivers.simulated({ hostId, port: kernel, pr: kernel, sleep });
+  const driver = simulatedDriver({ hostId, port: kernel, pr: kernel, sleep });
   const { devices, problems } = await driver.discover();
   expect(problems).toEqual([]);
   expect(devices).toHaveLength(64);
@@ -19,7 +19,7 @@ test("a scan of 64 cards finds them all, each under an identity of its own", asy
 
 test("one broken card is a problem and hides none of the other 63", async () => {
   const { kernel, sleep } = fleet();
-  const driver = drivers.simulated({ hostId, port: kernel, pr: kernel, sleep });
+  const driver = simulatedDriver({ hostId, port: kernel, pr: kernel, sleep });
   const before = await driver.discover();
   const [broken] = before.devices.slice(30);
   await kernel.setBroken(broken?.cardId ?? "", true);
@@ -31,7 +31,7 @@ test("one broken card is a problem and hides none of the other 63", async () => 
 
 test("management functions and factory images are never handed out", async () => {
   const { kernel, sleep } = fleet();
-  const driver = drivers.simulated({ hostId, port: kernel, pr: kernel, sleep });
+  const driver = simulatedDriver({ hostId, port: kernel, pr: kernel, sleep });
   const { devices } = await driver.discover();
   const alveo = devices.filter(({ vendor }) => vendor === "xilinx");
   expect(alveo).toHaveLength(21);

@@ -21,7 +21,9 @@ const region = "card";
  * AMD's cards under XRT (host.md §1.5). The management PF is never a handle: whoever has it can
  * rewrite the card's flash. The user PF is the one handle of the whole card.
  */
-export const alveoFamily: CardFamily = {
+export const xrt: CardFamily = {
+  name: "xrt",
+  recognises: ({ names, known }) => names.includes("mgmt_pf") || known?.family === "xrt",
   async describe(context, card) {
     const management = card.pci.address;
     const user = userOf(management);
@@ -39,7 +41,7 @@ export const alveoFamily: CardFamily = {
       health: await healthAt(context, management),
       handles: [await handleAt(context.port, { name: "pf", type: "PF", address: user })],
     };
-    return deviceOf(context, card, { layout: "whole", deployables: [deployable] });
+    return deviceOf(context, card, { driver: "xrt", layout: "whole", deployables: [deployable] });
   },
   loaded: (context, { device }) => loadedAt(context, device.cardId, userOf(device.address)),
   health: (context, { device }) => healthAt(context, device.address),

@@ -22,14 +22,16 @@ import type { Place } from "./driver.ts";
 const regionKey = (port: DflPort): string => `port${port.id}`;
 
 /** Intel's cards with upstream drivers: every port is a deployable, its VF the one handle. */
-export const dflFamily: CardFamily = {
+export const dfl: CardFamily = {
+  name: "dfl",
+  recognises: ({ names, known }) => names.includes("fpga_region") || known?.family === "dfl",
   async describe(context, card) {
     const view = await readDfl(context.port, card.pci.address);
     const deployables: InventoryDeployable[] = [];
     for (const port of view.ports) {
       deployables.push(await describePort(context, card, view, port));
     }
-    return deviceOf(context, card, { layout: "regions", deployables });
+    return deviceOf(context, card, { driver: "dfl", layout: "regions", deployables });
   },
   async loaded(context, place) {
     const { view, port } = await find(context, place);

@@ -18,7 +18,9 @@ const region = "card";
  * Cards with one function that cannot be changed, shared out as VFs. PF XOR VFs (design §2): the PF
  * is the handle only as long as there are no VFs.
  */
-export const sriovFamily: CardFamily = {
+export const pci: CardFamily = {
+  name: "pci",
+  recognises: ({ known }) => known?.family === "pci",
   async describe(context, card) {
     const { handles, layout } = await handlesOf(context, card);
     const deployable = {
@@ -31,7 +33,7 @@ export const sriovFamily: CardFamily = {
       health: await pcieHealth(context.port, card.pci.address),
       handles,
     };
-    return deviceOf(context, card, { layout, deployables: [deployable] });
+    return deviceOf(context, card, { driver: "pci", layout, deployables: [deployable] });
   },
   loaded: async (_, { device }) => ({
     functionId: fixedFunction(device.pciVendor, device.pciDevice),

@@ -54,8 +54,9 @@ export async function program(target: Target, image: VerifiedImage, work: Work):
       expected: wanted ?? "a region that can be programmed",
     });
   }
-  const bytes = image.bytes.subarray(image.payloadOffset);
-  await send(target, { bytes, functionId: image.functionId, interfaceId: wanted }, work);
+  const { bytes: file, payloadOffset, functionId } = image;
+  const bytes = file.subarray(payloadOffset);
+  await send(target, { bytes, file, functionId, interfaceId: wanted }, work);
 }
 
 /** Sends a bitstream to a region that is proven unused. Throws every code of {@link sendFault}. */

@@ -36,9 +36,10 @@ async function erase(target: Target, work: Work): Promise<void> {
       interfaceId: shell,
     });
   }
-  const { bytes, payloadOffset, functionId } = blank;
+  const { bytes: file, payloadOffset, functionId } = blank;
+  const bytes = file.subarray(payloadOffset);
   try {
-    await send(target, { bytes: bytes.subarray(payloadOffset), functionId }, work);
+    await send(target, { bytes, file, functionId }, work);
   } catch (error) {
     throw scrubFault(error);
   }

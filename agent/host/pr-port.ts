@@ -5,6 +5,8 @@ export interface Bitstream {
   /** What a real card finds in the bits; a simulated one cannot decode them and is told. */
   readonly functionId: string;
   readonly interfaceId?: string;
+  /** The whole file, for tools that read one; `bytes` is its end or all of it. */
+  readonly file?: Buffer;
 }
 
 /** Called with 0 to 100 while a bitstream goes in. */

@@ -1,15 +1,22 @@
 import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, extname, join } from "node:path";
 import { Fault } from "#domain/faults";
+import { cardMemory } from "./card-memory.ts";
 import type { Settings } from "./config.ts";
+import { cardsDriver } from "./drivers/cards.ts";
 import type { Driver } from "./drivers/driver.ts";
 import { simulatedDriver } from "./drivers/simulated.ts";
+import { realSleep } from "./host/deadline.ts";
 import { replaceFile } from "./host/files.ts";
+import { linuxCardPort } from "./host/linux/card-port.ts";
+import { kernelChildren } from "./host/linux/children.ts";
+import { linuxSysfs } from "./host/linux/sysfs.ts";
 import { stockCards } from "./host/memory-kernel/cards.ts";
 import { memoryKernel } from "./host/memory-kernel/kernel.ts";
 import type { KernelState } from "./host/memory-kernel/state.ts";
 import { isKernelError, type SysfsPort } from "./host/sysfs-port.ts";
+import type { Log } from "./runtime.ts";
 
 /** The cards an agent serves and the kernel they are reached through. */
 export interface Hardware {
@@ -17,19 +24,34 @@ export interface Hardware {
   readonly kernel: SysfsPort;
 }
 
+/** This machine's kernel and cards. */
+function linuxHardware({ stateDir }: Settings, hostId: string, log: Log): Hardware {
+  const children = kernelChildren({ script: siblingScript("kernel-child"), sleep: realSleep });
+  const kernel = linuxSysfs({ root: "", children });
+  const pr = linuxCardPort({ port: kernel, children });
+  const driver = cardsDriver({ hostId, port: kernel, pr, memory: cardMemory(stateDir, log) });
+  return { kernel, driver };
+}
+
+/** A program beside this one: a source beside a source, a bundle beside a bundle. */
+function siblingScript(name: string): string {
+  const self = process.argv[1] ?? "";
+  return join(dirname(self), `${name}${extname(self)}`);
+}
+
 /** Where a simulated kernel lives between two runs of the agent. */
 const snapshotFile = "simulated-kernel.json";
 
 /**
  * Opens the hardware the settings name. A simulated kernel outlives its agent, as a real one does.
- * Throws WRONG_STATE when the settings name none that this agent can drive.
+ * Throws INVALID_REQUEST when the simulated one cannot be read back.
  */
-export async function openHardware(settings: Settings, hostId: string): Promise<Hardware> {
-  if (settings.simulated === undefined) {
-    throw new Fault("WRONG_STATE", "no driver for this machine's cards; set `simulated`", {
-      field: "simulated",
-    });
-  }
+export async function openHardware(
+  settings: Settings,
+  hostId: string,
+  log: Log,
+): Promise<Hardware> {
+  if (settings.simulated === undefined) return linuxHardware(settings, hostId, log);
   const path = join(settings.stateDir, snapshotFile);
   const snapshot = await readSnapshot(path);
   const kernel = memoryKernel({

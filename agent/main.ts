@@ -105,7 +105,7 @@ async function optionsOf(settings: Settings, identity: Identity): Promise<AgentO
   const keys = await readTrustedKeys(settings.trustedKeys);
   const clock = systemClock;
   return {
-    ...(await openHardware(settings, identity.host)),
+    ...(await openHardware(settings, identity.host, log)),
     hostId: identity.host,
     key: await agentKey(stateDir, false),
     cloud: { socketUrl: identity.socketUrl, httpUrl: settings.url ?? identity.httpUrl },

@@ -22,12 +22,16 @@ export interface AgentPackage {
   readonly sha256: string;
 }
 
-/** Bundles the agent for the Node that is packed with it, as CommonJS in one file. */
-async function bundleAgent(root: string): Promise<Uint8Array> {
+/** The agent's programs by the names they start each other with. */
+const programs = { agent: "agent/main.ts", "kernel-child": "agent/kernel-child.ts" } as const;
+
+/** Bundles a program for the Node that is packed with it, as CommonJS in one file. */
+async function bundle(root: string, name: keyof typeof programs): Promise<Uint8Array> {
   const { outputFiles } = await build({
     absWorkingDir: root,
-    entryPoints: [join(root, "agent/main.ts")],
+    entryPoints: [join(root, programs[name])],
     bundle: true,
+    external: ["koffi"],
     minify: true,
     platform: "node",
     target: "node24",
@@ -38,10 +42,32 @@ async function bundleAgent(root: string): Promise<Uint8Array> {
   });
   const [output] = outputFiles;
   if (output === undefined) throw new Error("nothing was built");
-  const outfile = join(root, ".build/agent/agent.cjs");
+  const outfile = join(root, `.build/agent/${name}.cjs`);
   await mkdir(dirname(outfile), { recursive: true });
   await writeFile(outfile, output.contents);
   return output.contents;
+}
+
+/** Bundles the agent's programs into `.build/agent/`, where they run with the repository's modules. */
+export async function bundleAgent(root: string): Promise<void> {
+  await bundle(root, "agent");
+  await bundle(root, "kernel-child");
+}
+
+/** The parts of koffi that a running program loads; its native half cannot be bundled. */
+function foreignCalls(arch: AgentPackageOptions["arch"]): readonly string[] {
+  const koffi = [
+    "package.json",
+    "index.js",
+    "src/koffi/index.js",
+    "src/koffi/src/static.js",
+    "LICENSE.txt",
+  ];
+  const native = ["package.json", "index.js", `linux_${arch}/koffi.node`];
+  return [
+    ...koffi.map((path) => `node_modules/koffi/${path}`),
+    ...native.map((path) => `node_modules/@koromix/koffi-linux-${arch}/${path}`),
+  ];
 }
 
 async function entriesOf({ root, arch }: AgentPackageOptions): Promise<TarEntry[]> {
@@ -52,7 +78,11 @@ async function entriesOf({ root, arch }: AgentPackageOptions): Promise<TarEntry[
     bytes: await readFile(from),
   });
   return [
-    { path: "lib/agent.cjs", mode: 0o644, bytes: await bundleAgent(root) },
+    { path: "lib/agent.cjs", mode: 0o644, bytes: await bundle(root, "agent") },
+    { path: "lib/kernel-child.cjs", mode: 0o644, bytes: await bundle(root, "kernel-child") },
+    ...(await Promise.all(
+      foreignCalls(arch).map((path) => file(`lib/${path}`, 0o644, join(root, path))),
+    )),
     await file("lib/node", 0o755, join(root, `node_modules/node-linux-${arch}/bin/node`)),
     await file("bin/gatehouse-agent", 0o755, join(packaging, "gatehouse-agent")),
     await file("install", 0o755, join(packaging, "install")),

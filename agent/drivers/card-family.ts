@@ -27,6 +27,15 @@ export interface Blanks {
   has(functionId: string): boolean;
 }
 
+/**
+ * Facts of cards whose only function is in a guest, from the time before. Nothing is decided by
+ * them: they only keep such a card in the inventory as what it is.
+ */
+export interface CardMemory {
+  recall(cardId: string): unknown;
+  remember(cardId: string, facts: object): void;
+}
+
 /** What every family of cards works with. */
 export interface CardContext {
   readonly hostId: string;
@@ -36,6 +45,8 @@ export interface CardContext {
   /** Bounds each write that may block in the kernel, ms. */
   readonly writeDeadlineMs: number;
   readonly blanks: Blanks;
+  /** What was last read of cards that cannot be read while a guest has them. */
+  readonly memory: CardMemory;
   /** What is known of cards by their ids, the operator's own entries included. */
   readonly cards: CardTable;
 }

@@ -2,7 +2,7 @@ import { isFault } from "#domain/faults";
 import { realSleep, type Sleep } from "../host/deadline.ts";
 import type { PrPort } from "../host/pr-port.ts";
 import type { SysfsPort } from "../host/sysfs-port.ts";
-import type { BlankImage, Blanks, CardContext, CardFamily } from "./card-family.ts";
+import type { BlankImage, Blanks, CardContext, CardFamily, CardMemory } from "./card-family.ts";
 import type { Driver, Observation, Place } from "./driver.ts";
 import { families } from "./index.ts";
 import { type CardTable, knownCards } from "./pci-ids.ts";
@@ -20,6 +20,8 @@ export interface DriverHost {
   readonly writeDeadlineMs?: number;
   /** Images that erase; none by default. */
   readonly blanks?: Blanks;
+  /** Kept over restarts of the agent; for this process only by default. */
+  readonly memory?: CardMemory;
   /** The operator's entries, before ours. */
   readonly cards?: CardTable;
 }
@@ -45,7 +47,12 @@ export function blanksOf(images: readonly BlankImage[]): Blanks {
   return { for: (interfaceId) => byShell.get(interfaceId), has: (id) => ids.has(id) };
 }
 
-function contextOf({ blanks, cards, ...host }: DriverHost): CardContext {
+function passingMemory(): CardMemory {
+  const facts = new Map<string, object>();
+  return { recall: (id) => facts.get(id), remember: (id, what) => facts.set(id, what) };
+}
+
+function contextOf({ blanks, cards, memory, ...host }: DriverHost): CardContext {
   return {
     hostId: host.hostId,
     port: host.port,
@@ -53,6 +60,7 @@ function contextOf({ blanks, cards, ...host }: DriverHost): CardContext {
     sleep: host.sleep ?? realSleep,
     writeDeadlineMs: host.writeDeadlineMs ?? 120_000,
     blanks: blanks ?? blanksOf([]),
+    memory: memory ?? passingMemory(),
     cards: { ...knownCards, ...cards },
   };
 }

@@ -20,6 +20,8 @@ export interface DflView {
   readonly manager: string | undefined;
   readonly interfaceId: string | undefined;
   readonly ports: readonly DflPort[];
+  /** VFs the card can have; 0 without SR-IOV. */
+  readonly maxVfs: number;
 }
 
 /** Reads a card from its PF (host.md §1.3). Throws when no management engine is there. */
@@ -33,6 +35,7 @@ export async function readDfl(port: SysfsPort, pf: string): Promise<DflView> {
     engine: `/dev/${engine}`,
     manager: await managerOf(port, path, inside),
     interfaceId: await interfaceOf(port, path, inside),
+    maxVfs: Number((await readIfThere(port, `${pciPath(pf)}/sriov_totalvfs`)) ?? "0"),
     ports: await portsOf(port, pf, {
       base,
       names,

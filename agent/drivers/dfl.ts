@@ -1,8 +1,10 @@
+import * as z from "zod/mini";
 import { Fault } from "#domain/faults";
 import { deployableId } from "#protocol/uuid";
 import type { InventoryDeployable, InventoryHandle } from "#protocol/wire/inventory";
 import type { Health, Loaded } from "#protocol/wire/shapes";
 import { addressAfter, pciPath } from "../host/pci.ts";
+import { isOnVfio } from "../host/vfio-groups.ts";
 import {
   type CardContext,
   type CardFamily,
@@ -21,17 +23,21 @@ import type { Place } from "./driver.ts";
 
 const regionKey = (port: DflPort): string => `port${port.id}`;
 
-/** Intel's cards with upstream drivers: every port is a deployable, its VF the one handle. */
+/**
+ * Intel's cards with upstream drivers: every port is a deployable, its VF the one handle. A card of
+ * one port without SR-IOV is offered whole, its PF being the handle.
+ */
 export const dfl: CardFamily = {
   name: "dfl",
   recognises: ({ names, known }) => names.includes("fpga_region") || known?.family === "dfl",
   async describe(context, card) {
-    const view = await readDfl(context.port, card.pci.address);
+    const view = await viewOf(context, card.cardId, card.pci.address);
     const deployables: InventoryDeployable[] = [];
     for (const port of view.ports) {
       deployables.push(await describePort(context, card, view, port));
     }
-    return deviceOf(context, card, { driver: "dfl", layout: "regions", deployables });
+    const layout = isWhole(view) ? "whole" : "regions";
+    return deviceOf(context, card, { driver: "dfl", layout, deployables });
   },
   async loaded(context, place) {
     const { view, port } = await find(context, place);
@@ -65,11 +71,29 @@ export const dfl: CardFamily = {
   },
 };
 
-async function find(
-  { port }: CardContext,
-  place: Place,
-): Promise<{ view: DflView; port: DflPort }> {
-  const view = await readDfl(port, place.device.address);
+/** One port, and no VF that could have it: then whoever gets the card gets the PF. */
+function isWhole({ ports, maxVfs }: DflView): boolean {
+  return maxVfs === 0 && ports.length === 1;
+}
+
+const factsSchema = z.object({ engine: z.string(), interfaceId: z.optional(z.string()) });
+
+/** The card as its drivers show it; from memory while a guest has the PF and nothing is shown. */
+async function viewOf(context: CardContext, cardId: string, pf: string): Promise<DflView> {
+  if (!(await isOnVfio(context.port, pf))) {
+    const view = await readDfl(context.port, pf);
+    const { engine, interfaceId } = view;
+    if (isWhole(view)) context.memory.remember(cardId, { engine, interfaceId });
+    return view;
+  }
+  const facts = factsSchema.safeParse(context.memory.recall(cardId));
+  if (!facts.success) throw new Error("the card is in a guest and was not seen before");
+  const { engine, interfaceId } = facts.data;
+  return { engine, interfaceId, manager: undefined, maxVfs: 0, ports: [{ id: 0 }] };
+}
+
+async function find(context: CardContext, place: Place): Promise<{ view: DflView; port: DflPort }> {
+  const view = await viewOf(context, place.device.cardId, place.device.address);
   const found = view.ports.find((one) => regionKey(one) === place.deployable.region);
   if (!found) throw degraded(place, `The card has no ${place.deployable.region}`);
   return { view, port: found };
@@ -92,7 +116,7 @@ async function describePort(
     sharing: "none",
     ...loadedPart(await loadedBy(context, card.cardId, port, answer)),
     health: await healthBy(context, card.pci.address, answer),
-    handles: [await handleOf(context, card.pci.address, port)],
+    handles: [await handleOf(context, card.pci.address, view, port)],
   };
 }
 
@@ -100,8 +124,14 @@ async function describePort(
 async function handleOf(
   { port: kernel }: CardContext,
   pf: string,
+  view: DflView,
   { id, vf }: DflPort,
 ): Promise<InventoryHandle> {
+  if (isWhole(view)) return handleAt(kernel, { name: "pf", type: "PF", address: pf });
+  if (view.maxVfs === 0) {
+    const reason = "the card has several ports and no SR-IOV";
+    return { name: `port${id}`, type: "PF", address: pf, attachable: false, reason };
+  }
   if (vf) return handleAt(kernel, { name: `vf${vf.index}`, type: "VF", address: vf.address });
   const offset = Number(await kernel.read(`${pciPath(pf)}/sriov_offset`));
   const stride = Number(await kernel.read(`${pciPath(pf)}/sriov_stride`));

@@ -3,6 +3,11 @@ export interface KernelError extends Error {
   readonly code: string;
 }
 
+/** An error as Node reports it from a system call. */
+export function kernelError(code: string, where: string): KernelError {
+  return Object.assign(new Error(`${code}: ${where}`), { code });
+}
+
 /** True for an error with an errno name, optionally one of `codes`. */
 export function isKernelError(error: unknown, ...codes: readonly string[]): error is KernelError {
   if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string") {

@@ -166,7 +166,7 @@ describe("hardware", () => {
       { config: await configFile({ stateDir: join(folder, "state"), simulated: { dfl: 1 } }) },
     );
     const boot = async () => {
-      const { kernel, driver } = await openHardware(settings, uuidOf("host"));
+      const { kernel, driver } = await openHardware(settings, uuidOf("host"), () => undefined);
       const address = (await driver.discover()).devices[0]?.deployables[0]?.handles[0]?.address;
       await kernel.write(`/sys/bus/pci/devices/${address}/driver_override`, "vfio-pci", 1000);
       return await kernel.read("/proc/sys/kernel/random/boot_id");
@@ -174,10 +174,16 @@ describe("hardware", () => {
     expect(await boot()).toBe(await boot());
   });
 
-  test("without any the agent says what is missing", async () => {
-    const settings = await readSettings({}, { config: await configFile({}) });
-    await expect(openHardware(settings, uuidOf("host"))).rejects.toMatchObject({
-      code: "WRONG_STATE",
+  test("a simulated kernel that cannot be read back is not replaced", async () => {
+    const stateDir = join(folder, "damaged");
+    await mkdir(stateDir);
+    await writeFile(join(stateDir, "simulated-kernel.json"), "{");
+    const settings = await readSettings(
+      {},
+      { config: await configFile({ stateDir, simulated: { dfl: 1 } }) },
+    );
+    await expect(openHardware(settings, uuidOf("host"), () => undefined)).rejects.toMatchObject({
+      code: "INVALID_REQUEST",
     });
   });
 });

@@ -121,6 +121,8 @@ export interface Deployable {
   readonly phase: string;
   readonly reported: { readonly epoch: number; readonly seq: number };
   readonly handles: { readonly [name: string]: Handle };
+  /** The operation that holds its card: nothing of the card is offered until it is over. */
+  readonly cardOperation?: string | undefined;
   /** The project whose tenant used it last. */
   readonly lastProject?: string | undefined;
   readonly updatedAt: number;
@@ -138,6 +140,14 @@ export type DeployableState =
 /** True while the agent still owes the result of the newest generation. */
 export function isPending(deployable: Deployable): boolean {
   return deployable.outcome.generation < deployable.imageGeneration;
+}
+
+/** What an inventory says of a handle that it does not have any more. */
+export const lostReason = "not found on the host";
+
+/** True for a handle that went away, with another layout or another boot; its fence stays. */
+export function isLost({ attachable, reason }: Handle): boolean {
+  return !attachable && reason === lostReason;
 }
 
 /** Handles that a claim holds now. */
@@ -172,8 +182,11 @@ export function stateOf(deployable: Deployable): {
   if (outcome.result === "failed") {
     return { state: "faulty", reason: outcome.error?.code ?? "PROGRAM_FAILED" };
   }
+  if (deployable.cardOperation !== undefined) return { state: "disabled", reason: withheld };
   return { state: deployable.enabled ? settledState(deployable) : "disabled" };
 }
+
+const withheld = "an operation holds its card";
 
 function pendingState(deployable: Deployable): DeployableState {
   return deployable.wish.scrub === undefined ? "programming" : "scrubbing";
@@ -198,6 +211,7 @@ export function notOfferable(deployable: Deployable): readonly string[] {
   if (state === "offline") reasons.push("its host is silent");
   if (state === "faulty") reasons.push(`it is faulty: ${reason ?? "unknown"}`);
   if (!deployable.enabled) reasons.push("an operator disabled it");
+  if (deployable.cardOperation !== undefined) reasons.push(withheld);
   if (deployable.scrubMethod === undefined) reasons.push("no scrub method is known for it");
   if (isPending(deployable)) reasons.push(`it is ${state}`);
   else if (!isClean(deployable)) reasons.push("it is not proven clean");

@@ -1,4 +1,13 @@
-import type { Deployable, Handle, Health, Loaded, ScrubMethod, Sharing } from "./deployable.ts";
+import {
+  type Deployable,
+  type Handle,
+  type Health,
+  isLost,
+  type Loaded,
+  lostReason,
+  type ScrubMethod,
+  type Sharing,
+} from "./deployable.ts";
 import { sameContent } from "./same.ts";
 import { hardwareTraits, resourceClassOf } from "./traits.ts";
 import { scrubIfUnproven, withoutProofs } from "./transitions.ts";
@@ -41,6 +50,8 @@ export interface Finder {
   readonly hostName: string;
   readonly device: string;
   readonly online: boolean;
+  /** The operation that holds the card now: what is new on it is not offered before that is over. */
+  readonly cardOperation?: string | undefined;
 }
 
 /**
@@ -127,6 +138,7 @@ function blank(
     ...hardware(found, facts),
     present: true,
     hostOnline: facts.finder.online,
+    cardOperation: facts.finder.cardOperation,
     enabled: true,
     health: found.health,
     loaded: found.loaded,
@@ -146,16 +158,22 @@ function blank(
 function mergeHandles(base: Deployable, found: FoundDeployable): Deployable["handles"] {
   const lost = Object.entries(base.handles).map(([name, handle]) => [
     name,
-    { ...handle, attachable: false, reason: "not found on the host" },
+    { ...handle, attachable: false, reason: lostReason },
   ]);
   const seen = found.handles.map(({ name, ...facts }) => [
     name,
     {
-      ...(base.handles[name] ?? { fence: 0, state: "releasing", plugged: false }),
+      ...back(base.handles[name]),
       ...facts,
       iommuGroup: facts.iommuGroup,
       reason: facts.reason,
     },
   ]);
   return Object.fromEntries([...lost, ...seen]) as Deployable["handles"];
+}
+
+/** What was away was out of sight: it is clean when it has been cleaned again. */
+function back(known: Handle | undefined): Pick<Handle, "fence" | "state" | "plugged"> {
+  if (known === undefined) return { fence: 0, state: "releasing", plugged: false };
+  return isLost(known) && known.state === "free" ? { ...known, state: "releasing" } : known;
 }

@@ -1,4 +1,4 @@
-import { type Deployable, heldHandles, isOfferable, isPending } from "#domain/deployable";
+import { type Deployable, heldHandles, isLost, isOfferable, isPending } from "#domain/deployable";
 import { Fault } from "#domain/faults";
 import { all, eq } from "#store/expression";
 import { deployableKey, due, listShards, poolPk, poolShards, poolSk, shardOf } from "#store/keys";
@@ -37,7 +37,9 @@ export function isOwed(deployable: Deployable): boolean {
     (isPending(deployable) ||
       heldHandles(deployable).some(([, handle]) => handle.holder?.binding === true) ||
       handles.some(
-        (handle) => handle.state === "releasing" || (handle.state === "plugged") !== handle.plugged,
+        (handle) =>
+          (handle.state === "releasing" && !isLost(handle)) ||
+          (handle.state === "plugged") !== handle.plugged,
       ))
   );
 }

@@ -1,15 +1,17 @@
 import { type Deployable } from "#domain/deployable";
 import { enrol, type FoundDeployable, type FoundDevice } from "#domain/enrol";
+import { Fault } from "#domain/faults";
 import type { Device, Host } from "#domain/host";
 import { sameContent } from "#domain/same";
 import { mark } from "#domain/transitions";
+import { joinCardLock, readCardLock } from "#store/card-lock";
 import { changeDeployable, deployableRow, deployablesOf, readDeployable } from "#store/deployables";
 import { absent } from "#store/expression";
 import { deviceKey, listShards, partKey, shardOf } from "#store/keys";
 import { type List, listShardsOf, type Wanted } from "#store/lists";
 import { expiry, isExpired, rowOf, valueOf, valueOrUndefined } from "#store/rows";
 import type { Store } from "#store/store";
-import type { Item, Key, Page } from "#store/table";
+import type { Item, Key, Page, Write } from "#store/table";
 
 /** A card of a complete inventory, with the id its rows get. */
 export interface FoundCard extends FoundDevice {
@@ -82,23 +84,38 @@ export async function applyInventory(
   }
 }
 
+/** A new row is put under the lock of its card as it is at that moment, or an operation misses it. */
 async function enrolOne(
   store: Store,
   found: FoundDeployable,
   facts: Parameters<typeof enrol>[2],
 ): Promise<void> {
   const { host } = facts.finder;
-  const known = await readDeployable(store, host, found.id);
-  if (known === undefined) {
-    const fresh = enrol(undefined, found, facts, store.now());
-    const result = await store.table.write([
-      { kind: "put", item: deployableRow(fresh), if: absent("pk") },
-    ]);
-    if (result.ok) return;
+  if ((await readDeployable(store, host, found.id)) === undefined) {
+    if (await enrolNew(store, found, facts)) return;
   }
   await changeDeployable(store, { host, id: found.id }, (one) =>
     enrol(one, found, facts, store.now()),
   );
+}
+
+/** False when the row is there by now. */
+async function enrolNew(
+  store: Store,
+  found: FoundDeployable,
+  { finder, device }: Parameters<typeof enrol>[2],
+): Promise<boolean> {
+  for (let attempt = 0; attempt < 6; attempt += 1) {
+    const lock = await readCardLock(store, finder.host, finder.device);
+    const facts = { finder: { ...finder, cardOperation: lock?.operation.id }, device };
+    const item = deployableRow(enrol(undefined, found, facts, store.now()));
+    const put: Write = { kind: "put", item, if: absent("pk") };
+    const result = await store.table.write([put, joinCardLock(finder, lock)]);
+    if (result.ok) return true;
+    if (result.failures[0]?.reason === "condition") return false;
+    await store.sleep(store.random() * 10 * 2 ** attempt);
+  }
+  throw new Fault("TRY_AGAIN", undefined, { retryAfterSeconds: 1 });
 }
 
 async function vanish(store: Store, gone: Deployable): Promise<void> {

@@ -27,6 +27,16 @@ export const deployableKey = (host: string, id: string): Key => ({
   pk: `HOST#${host}`,
   sk: `DPL#${id}`,
 });
+/** The lock of a card: there while an operation holds it. */
+export const cardKey = (host: string, device: string): Key => ({
+  pk: `HOST#${host}`,
+  sk: `CARD#${device}`,
+});
+/** What became of an operation on a card. */
+export const cardOperationKey = (device: string, id: string): Key => ({
+  pk: `CARD#${device}`,
+  sk: `OP#${id}`,
+});
 export const partKey = (host: string, inventory: string, part: number): Key => ({
   pk: `HOST#${host}`,
   sk: `PART#${inventory}#${padded(part, 4)}`,

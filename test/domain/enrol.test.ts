@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { isOfferable } from "#domain/deployable";
 import { enrol, type FoundDeployable, type FoundDevice } from "#domain/enrol";
-import { crypto, held, loadedWith, uuid } from "./builders.ts";
+import { crypto, handle, held, loadedWith, uuid } from "./builders.ts";
 
 const device: FoundDevice = {
   cardId: "slot-1",
@@ -111,6 +111,17 @@ describe("a deployable that is found again", () => {
       holder: { claim: "c1" },
     });
     expect(back.handles["pf"]?.reason).toBeUndefined();
+  });
+
+  it("lets a free handle that was away prove itself again", () => {
+    const free = { ...known, handles: { pf: handle({ fence: 3 }) } };
+    const lost = enrol(free, { ...found, handles: [] }, facts, 99);
+    expect(lost.handles["pf"]?.state).toBe("free");
+    expect(enrol(lost, found, facts, 99).handles["pf"]).toMatchObject({
+      state: "releasing",
+      fence: 3,
+      attachable: true,
+    });
   });
 
   it("forgets an IOMMU group that is gone", () => {

@@ -55,6 +55,8 @@ export async function assemble(options: AgentOptions): Promise<Assembly> {
       if (toCloud) session.report(body);
     },
     rescan: () => discoverer.scan(),
+    trustedClock,
+    answer: (answer) => session.answer(answer),
   });
   const session = await openSession(options, { runtime, trustedClock, reconciler, bootId });
   const discoverer = new Discoverer(options.driver, runtime, async (discovery) => {
@@ -136,7 +138,7 @@ async function openSession(
       agentVersion,
       protocol: protocolVersion,
       bootId,
-      capabilities: ["program", "scrub", "plug", "replug"],
+      capabilities: ["program", "scrub", "plug", "replug", "card-operations"],
     },
   });
 }

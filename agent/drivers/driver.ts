@@ -48,6 +48,13 @@ export interface Work {
   readonly signal: AbortSignal;
 }
 
+/** What is to be done to a whole card that nobody uses (design §2, card operations). */
+export interface CardOperation {
+  readonly kind: "layout" | "rebind";
+  readonly layout?: InventoryDevice["layout"] | undefined;
+  readonly vfs?: number | undefined;
+}
+
 /**
  * A vendor's cards. Every method reads the hardware, keeps no state of its own between calls and
  * throws Fault: PROGRAM_FAILED, PROGRAM_TIMEOUT, IMAGE_INCOMPATIBLE, IN_USE, CARD_GONE,
@@ -68,4 +75,12 @@ export interface Driver {
   scrub(place: Place, method: ScrubMethod, work: Work): Promise<void>;
   /** Makes one unplugged handle clean while its neighbours run (FLR, driver clear). */
   cleanHandle(place: Place, handle: string): Promise<void>;
+  /**
+   * Gives a card another layout, or binds its driver anew; done already, it does nothing. The caller
+   * has proven that no guest has any of it and looks for cards again afterwards. Beside the faults
+   * above INVALID_REQUEST, before anything is touched, for what this card cannot be; IN_USE while a
+   * process holds a part of it, CARD_STUCK when the kernel does not return, CARD_DEGRADED when the
+   * card did not come back as wished.
+   */
+  operate?(card: InventoryDevice, operation: CardOperation): Promise<void>;
 }

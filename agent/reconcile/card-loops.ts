@@ -8,6 +8,8 @@ const longestWait = 10_000;
 
 interface Loop {
   readonly waiting: Set<Site>;
+  /** Work on the whole card; it goes before the turns of its deployables. */
+  readonly jobs: (() => Promise<void>)[];
   running: Promise<void> | undefined;
 }
 
@@ -44,6 +46,14 @@ export class CardLoops {
     loop.running ??= this.#run(loop);
   }
 
+  /** Runs work on a whole card while none of its deployables has a turn. It must not reject. */
+  alone(cardId: string, job: () => Promise<void>): void {
+    if (this.#stopped) return;
+    const loop = this.#loop(cardId);
+    loop.jobs.push(job);
+    loop.running ??= this.#run(loop);
+  }
+
   /** Ends after the steps that run now; nothing new is begun. */
   async stop(): Promise<void> {
     this.#stopped = true;
@@ -61,7 +71,11 @@ export class CardLoops {
     // A card that vanished keeps its loop, or one deployable could have two turns at once.
     const card = site.place?.device.cardId ?? this.#cards.get(site) ?? `gone ${site.id}`;
     this.#cards.set(site, card);
-    const loop = this.#loops.get(card) ?? { waiting: new Set<Site>(), running: undefined };
+    return this.#loop(card);
+  }
+
+  #loop(card: string): Loop {
+    const loop = this.#loops.get(card) ?? { waiting: new Set(), jobs: [], running: undefined };
     this.#loops.set(card, loop);
     return loop;
   }
@@ -69,9 +83,14 @@ export class CardLoops {
   async #run(loop: Loop): Promise<void> {
     // Starts in a microtask, so that everything woken in one go is there before the first turn.
     await Promise.resolve();
-    for (;;) {
+    while (!this.#stopped) {
+      const job = loop.jobs.shift();
+      if (job !== undefined) {
+        await job();
+        continue;
+      }
       const [site] = loop.waiting;
-      if (site === undefined || this.#stopped) break;
+      if (site === undefined) break;
       loop.waiting.delete(site);
       const result = await this.#take(site);
       if (result === "stepped") loop.waiting.add(site);

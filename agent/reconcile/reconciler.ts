@@ -1,4 +1,5 @@
 import { Fault } from "#domain/faults";
+import type { Card } from "#protocol/wire/card";
 import type { Desired, Marks, Welcome } from "#protocol/wire/messages";
 import type { Receipt } from "#protocol/wire/receipt";
 import type { Discovery, Place } from "../drivers/driver.ts";
@@ -9,7 +10,9 @@ import {
   prepareFolder,
   type RecordFolder,
 } from "../memory/store.ts";
+import type { TrustedClock } from "../trusted-clock.ts";
 import { CardLoops } from "./card-loops.ts";
+import { type CardAnswer, CardOperations } from "./card-operations.ts";
 import type { Equipment } from "./ports.ts";
 import { Rest } from "./rest.ts";
 import { Site } from "./site.ts";
@@ -24,6 +27,9 @@ export interface ReconcilerOptions {
   readonly publish: Publish;
   /** Looks for cards again and answers with {@link Reconciler.discovered}. */
   readonly rescan: () => Promise<void>;
+  readonly trustedClock: TrustedClock;
+  /** Hears how operations on cards stand. */
+  readonly answer: (answer: CardAnswer) => void;
 }
 
 type Known = Pick<Welcome, "floors" | "chainHeads">;
@@ -34,6 +40,7 @@ export class Reconciler {
   readonly #sites = new Map<string, Site>();
   readonly #opening = new Map<string, Promise<Site>>();
   readonly #loops: CardLoops;
+  readonly #operations: CardOperations;
   #known: Known | undefined;
   #draining = false;
 
@@ -49,6 +56,8 @@ export class Reconciler {
         }),
       options.equipment.runtime,
     );
+    const sites = () => this.#sites.values();
+    this.#operations = new CardOperations({ ...options, loops: this.#loops, sites });
   }
 
   /** Reads what earlier runs kept. */
@@ -93,6 +102,11 @@ export class Reconciler {
     } finally {
       this.#loops.wake(site);
     }
+  }
+
+  /** Takes an operation on a whole card in, or tells again how it stands. */
+  operate(card: Card): void {
+    this.#operations.offer(card);
   }
 
   /** From now on no claim that is not held already is served, until the next welcome. */

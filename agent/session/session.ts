@@ -2,6 +2,7 @@ import { encodeMessage } from "#protocol/wire/codec";
 import type { InventoryDevice } from "#protocol/wire/inventory";
 import type { CloudMessage, Hello, Marks, Welcome } from "#protocol/wire/messages";
 import { maxFrameBytes } from "#protocol/wire/shapes";
+import type { CardAnswer } from "../reconcile/card-operations.ts";
 import type { Reconciler } from "../reconcile/reconciler.ts";
 import type { ReportBody } from "../reconcile/report.ts";
 import type { Runtime } from "../runtime.ts";
@@ -76,6 +77,13 @@ export class Session {
     if (hash === this.#hash) return;
     this.#hash = hash;
     if (this.#current !== undefined) this.#sendInventory(this.#current);
+  }
+
+  /** How an operation on a card stands. An end that is lost is asked for again by the cloud. */
+  answer(answer: CardAnswer): void {
+    const { epoch, send } = this.#current ?? {};
+    if (epoch === undefined) return;
+    send?.(encodeMessage({ ...answer, type: "card-report", epoch, inventoryHash: this.#hash }));
   }
 
   /** How the cloud is reached now, for the local status. */
@@ -206,6 +214,7 @@ export class Session {
     }
     if (from !== this.#current) return;
     if (message.type === "drain") reconciler.drain();
+    else if (message.type === "card") reconciler.operate(message);
     else if (message.type === "ack") {
       this.#outbox
         .ack(message)

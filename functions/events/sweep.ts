@@ -1,3 +1,4 @@
+import { advance, type CardOperation, overdue } from "#domain/card";
 import type { Claim } from "#domain/claim";
 import { silentAfterMs } from "#domain/claim";
 import type { Deployable } from "#domain/deployable";
@@ -5,6 +6,7 @@ import { isFault } from "#domain/faults";
 import type { Beat, Host } from "#domain/host";
 import { hostLifecycle, next } from "#domain/lifecycle";
 import { mark } from "#domain/transitions";
+import { endOperation } from "#store/cards";
 import { readClaim } from "#store/claims";
 import { changeDeployable, deployablesOf, isOwed, repushMs } from "#store/deployables";
 import { dueRows } from "#store/due";
@@ -27,14 +29,15 @@ export interface Swept {
   readonly missedDeadlines: number;
   readonly endedLeases: number;
   readonly pushedAgain: number;
+  readonly overdueOperations: number;
   readonly failures: number;
 }
 
 type Outcome = keyof Swept | undefined;
 
 /**
- * Settles every obligation that is due: silent hosts, binding deadlines, leases, wishes whose push
- * was lost. Each row on its own, so one that fails never holds up the others; it stays due.
+ * Settles every obligation that is due: silent hosts, binding deadlines, leases, card
+ * operations, wishes whose push was lost. Each row on its own, so one that fails never holds up the others; it stays due.
  */
 export async function sweep(dispatching: Dispatching): Promise<Swept> {
   const swept = {
@@ -42,6 +45,7 @@ export async function sweep(dispatching: Dispatching): Promise<Swept> {
     missedDeadlines: 0,
     endedLeases: 0,
     pushedAgain: 0,
+    overdueOperations: 0,
     failures: 0,
   };
   for await (const item of dueRows(dispatching.store)) {
@@ -71,9 +75,20 @@ async function settle(dispatching: Dispatching, item: Item): Promise<Outcome> {
       return await settleClaim(dispatching.store, valueOf<Claim>(item).id);
     case "deployable":
       return await pushAgain(dispatching, valueOf<Deployable>(item));
+    case "card":
+      return await giveUpCard(dispatching.store, valueOf<CardOperation>(item));
     default:
       return undefined;
   }
+}
+
+/** An operation past its deadline has failed; whatever its agent still does is proven anew. */
+async function giveUpCard(store: Store, operation: CardOperation): Promise<Outcome> {
+  const now = store.now();
+  const ended = await endOperation(store, operation, (one) =>
+    one.deadline > now ? undefined : advance(one, "fail", { now, error: overdue(one) }),
+  );
+  return ended === undefined ? undefined : "overdueOperations";
 }
 
 /**

@@ -1,13 +1,16 @@
 import type { DynamoDBBatchResponse, DynamoDBRecord, DynamoDBStreamEvent } from "aws-lambda";
+import type { CardOperation } from "#domain/card";
 import type { Deployable } from "#domain/deployable";
 import { sameContent } from "#domain/same";
-import { readDeployable } from "#store/deployables";
+import { lockOf } from "#store/card-lock";
+import { deployablesOf, readDeployable } from "#store/deployables";
 import { recordEvents } from "#store/events";
 import { readBeat } from "#store/hosts";
 import { unmarshalItem } from "#store/marshal";
 import { valueOf } from "#store/rows";
 import type { Item } from "#store/table";
 import { type Create, entry, type Handler } from "../entry.ts";
+import { openCards } from "../exchange/cards.ts";
 import { desiredOf, type Wishing, wishOf } from "../exchange/desired.ts";
 import { bucketFrom } from "../parts/bucket.ts";
 import { isSendable, type Push, pushFrom } from "../parts/push.ts";
@@ -65,12 +68,32 @@ export async function dispatch(
   return isSendable(desired) && (await push.send(beat.connection, desired));
 }
 
+/** The card whose lock was taken, if this is such a change. */
+function takenCard({ before, after }: Change): CardOperation | undefined {
+  const isTaken = after?.["type"] === "card" && before?.["operation"] !== after["operation"];
+  return isTaken ? lockOf(after).operation : undefined;
+}
+
+/** Pushes a card operation; one whose push is lost comes with the next ping or poll. */
+async function dispatchCard({ store, push }: Dispatching, { host }: CardOperation): Promise<void> {
+  const [beat, deployables] = await Promise.all([
+    readBeat(store, host),
+    deployablesOf(store, host),
+  ]);
+  if (beat.connection === undefined || beat.state === "offline") return;
+  for (const message of (await openCards(store, host, deployables)).filter(isSendable)) {
+    await push.send(beat.connection, message);
+  }
+}
+
 /** Neither waits for the other: a push that can never succeed must not keep a change off the audit. */
 async function apply(dispatching: Dispatching, record: DynamoDBRecord): Promise<void> {
   const change = changeOf(record);
   const wish = changedWish(change);
+  const card = takenCard(change);
   const results = await Promise.allSettled([
     wish === undefined ? undefined : dispatch(dispatching, wish),
+    card === undefined ? undefined : dispatchCard(dispatching, card),
     recordEvents(dispatching.store, change),
   ]);
   const failed = results.find((result) => result.status === "rejected");

@@ -9,6 +9,7 @@ import { changeHost, readBeat, readHost, replaceBeat } from "#store/hosts";
 import { applyInventory, collectParts, type FoundCard } from "#store/inventories";
 import type { StoredReceipt } from "#store/receipts";
 import { recordReport } from "#store/reports";
+import { openCards, settleCard } from "./cards.ts";
 import { desiredOf, type Wishing } from "./desired.ts";
 import { openSession } from "./hello.ts";
 
@@ -45,6 +46,10 @@ export async function exchange(
       return await takeInventory(wishing, session, message);
     case "report":
       return await takeReport(wishing, session, message);
+    case "card-report":
+      await heard(wishing, session, message.epoch);
+      await settleCard(wishing.store, session.host, message);
+      return { replies: [] };
     case "ping":
       return await answerPing(wishing, session, message);
     case "error":
@@ -61,9 +66,9 @@ async function greet(
   session: Session,
   message: Extract<AgentMessage, { type: "hello" }>,
 ): Promise<Exchanged> {
-  const { welcome, superseded } = await openSession(store, session, message);
+  const { welcome, deployables, superseded } = await openSession(store, session, message);
   return {
-    replies: [welcome],
+    replies: [welcome, ...(await openCards(store, session.host, deployables))],
     epoch: welcome.epoch,
     ...(superseded === undefined ? {} : { superseded }),
   };
@@ -97,7 +102,9 @@ async function takeInventory(
     cards.map((card) => cardOf(session.host, card)),
   );
   await changeHost(store, session.host, (known) => ({ ...known, inventoryHash: message.hash }));
-  return { replies: [{ type: "ack", epoch, seq: 0 }] };
+  // Whose end was told before this inventory was here has to tell it again.
+  const open = await openCards(store, host.id, await deployablesOf(store, host.id));
+  return { replies: [{ type: "ack", epoch, seq: 0 }, ...open] };
 }
 
 /** A card too large for one frame comes as several entries of one `cardId`. */
@@ -165,7 +172,7 @@ async function answerPing(wishing: Wishing, session: Session, message: Ping): Pr
     serverTime: store.now(),
     stale: stale.map((one) => one.id),
   };
-  return { replies: [pong, ...wishes] };
+  return { replies: [pong, ...wishes, ...(await openCards(store, session.host, deployables))] };
 }
 
 /** A session that was given up as silent must say hello again: its deployables were withdrawn. */

@@ -13,6 +13,7 @@ import type { Store } from "#store/store";
 /** What a session's opening changed: its epoch, and the session it ended. */
 export interface Opened {
   readonly welcome: Welcome;
+  readonly deployables: readonly Deployable[];
   /** The socket of the session before, to be closed with `superseded`. */
   readonly superseded?: string;
 }
@@ -48,6 +49,7 @@ export async function openSession(store: Store, from: Opener, hello: Hello): Pro
   );
   return {
     welcome: await welcomeOf({ store, host, epoch }, lifted, hello),
+    deployables: lifted,
     ...(superseded === undefined ? {} : { superseded }),
   };
 }
@@ -130,7 +132,8 @@ async function welcomeOf(
   };
 }
 
-function floorsOf(deployable: Deployable): Marks[string] {
+/** The counters of a deployable, which an agent's own never exceed. */
+export function floorsOf(deployable: Deployable): Marks[string] {
   const fences = Object.entries(deployable.handles).map(([name, handle]) => [name, handle.fence]);
   return { imageGeneration: deployable.imageGeneration, fences: Object.fromEntries(fences) };
 }

@@ -3,8 +3,15 @@ import { Fault, type FaultCode, isFault } from "#domain/faults";
 import { type AgentMessage, agentMessage, type CloudMessage, cloudMessage } from "./messages.ts";
 import { maxFrameBytes, type WireError } from "./shapes.ts";
 
-const agentTypes = new Set<string>(["hello", "inventory", "report", "ping", "error"]);
-const cloudTypes = new Set<string>(["welcome", "desired", "ack", "pong", "drain", "error"]);
+const agentTypes = new Set<string>([
+  "hello",
+  "inventory",
+  "report",
+  "card-report",
+  "ping",
+  "error",
+]);
+const cloudTypes = new Set<string>(["welcome", "desired", "card", "ack", "pong", "drain", "error"]);
 
 /** Text of one message. Throws MESSAGE_TOO_LARGE past the frame limit: split it, do not send it. */
 export function encodeMessage(message: AgentMessage | CloudMessage): string {

@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { card, cardReport } from "./card.ts";
 import { inventoryDevice } from "./inventory.ts";
 import { receipt } from "./receipt.ts";
 import {
@@ -159,12 +160,14 @@ export const agentMessage = z.discriminatedUnion("type", [
   hello,
   inventory,
   report,
+  cardReport,
   ping,
   errorMessage,
 ]);
 export const cloudMessage = z.discriminatedUnion("type", [
   welcome,
   desired,
+  card,
   ack,
   pong,
   drain,

@@ -1,6 +1,7 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { EventEmitter } from "node:events";
 import { verifyAgentToken } from "#protocol/agent-token";
+import type { CardReport } from "#protocol/wire/card";
 import { decodeAgentMessage } from "#protocol/wire/codec";
 import type { InventoryDevice } from "#protocol/wire/inventory";
 import type { AgentMessage, CloudMessage, Desired, Hello, Report } from "#protocol/wire/messages";
@@ -40,6 +41,8 @@ export class ScriptedCloud {
   /** Frames that were no agent message, as the agent's typed errors. */
   readonly strange: string[] = [];
   readonly reports: Report[] = [];
+  /** How operations on cards stand, as they were told. */
+  readonly answers: CardReport[] = [];
   readonly receipts = new Map<string, Map<number, Receipt>>();
   readonly violations: string[] = [];
   readonly floors: Record<string, { imageGeneration: number; fences: Record<string, number> }> = {};
@@ -116,6 +119,7 @@ export class ScriptedCloud {
     if (message.epoch !== this.epoch || line.epoch !== this.epoch) return;
     if (message.type === "report") this.#report(message, line);
     else if (message.type === "inventory") this.#inventory(message);
+    else if (message.type === "card-report") this.answers.push(message);
     else if (!this.mishaps.mute) {
       const stale = [...this.wishes.values()].filter(
         (wish) => message.digest[wish.deployable] !== wish.revision,

@@ -35,7 +35,7 @@ export interface VerifiedImage {
   readonly sha256: string;
   readonly functionId: string;
   readonly interfaceId?: string;
-  readonly format: "gbs" | "xclbin";
+  readonly format: "gbs" | "xclbin" | "afi" | "raw";
   /** The whole file. */
   readonly bytes: Buffer;
   /** Where the raw bitstream starts in `bytes`; 0 when the format goes to the card whole. */

@@ -1,7 +1,8 @@
 import type { KeyObject } from "node:crypto";
 import { Fault } from "#domain/faults";
-import { headBytesNeeded, type ImageHeader, readImageHeader } from "#protocol/images/header";
-import { checkManifest, verifyManifest } from "#protocol/images/manifest";
+import { headBytesNeeded, type ImageHeader } from "#protocol/images/header";
+import { judgeImage } from "#protocol/images/judge";
+import { checkManifest, type Manifest, verifyManifest } from "#protocol/images/manifest";
 import { checkMetadata } from "#protocol/images/metadata";
 import type { ImageReference } from "#protocol/wire/shapes";
 import type { VerifiedImage } from "../drivers/driver.ts";
@@ -30,10 +31,12 @@ export function trustImage(
   image: ImageReference,
   policy: TrustPolicy,
 ): VerifiedImage {
-  const header = readImageHeader(bytes.subarray(0, headBytesNeeded), bytes.length);
   const { format, interfaceId, functionId } = image;
+  const manifest = manifestOf(image);
+  const file = { head: bytes.subarray(0, headBytesNeeded), size: bytes.length };
+  const header = judgeImage(file, { format, interfaceId, statement: manifest?.statement });
   checkMetadata(header, { format, functionId, ...(interfaceId !== undefined && { interfaceId }) });
-  checkSignature(image, header, policy);
+  checkSignature({ image, header, manifest }, policy);
   const id = header.interfaceId ?? interfaceId;
   return {
     id: image.id,
@@ -46,15 +49,27 @@ export function trustImage(
   };
 }
 
-function checkSignature(image: ImageReference, header: ImageHeader, policy: TrustPolicy): void {
-  if (image.manifest === undefined) {
+function manifestOf({ manifest }: ImageReference): Manifest | undefined {
+  if (manifest === undefined) return undefined;
+  const { statement, keyId, signature } = manifest;
+  return checkManifest({ statement, keyId, signature });
+}
+
+interface Judged {
+  readonly image: ImageReference;
+  readonly header: ImageHeader;
+  readonly manifest: Manifest | undefined;
+}
+
+function checkSignature({ image, header, manifest }: Judged, policy: TrustPolicy): void {
+  if (manifest === undefined) {
     if (policy.signature === "required") throw new Fault("SIGNATURE_REQUIRED");
     return;
   }
-  const { statement, keyId, signature } = image.manifest;
-  const manifest = checkManifest({ statement, keyId, signature });
+  const { keyId } = manifest;
   const key = policy.keyOf(keyId);
-  if (!key && policy.signature === "optional") return;
+  // What a raw image fits and does is known from its manifest alone, so no policy waives its proof.
+  if (!key && policy.signature === "optional" && header.format !== "raw") return;
   if (!key) throw new Fault("SIGNATURE_INVALID", "The signing key is not trusted here", { keyId });
   if (key.revoked === true) throw new Fault("KEY_REVOKED", undefined, { keyId });
   const { sha256, size, vendor, type } = image;

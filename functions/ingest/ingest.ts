@@ -2,8 +2,10 @@ import { Fault, isFault } from "#domain/faults";
 import type { Image, SignedManifest } from "#domain/image";
 import { imageLifecycle, next } from "#domain/lifecycle";
 import { type ImageDigest, imageDigest } from "#protocol/images/digest";
-import { type ImageHeader, readImageHeader } from "#protocol/images/header";
-import { checkMetadata } from "#protocol/images/metadata";
+import type { ImageHeader } from "#protocol/images/header";
+import { judgeImage, type SaidOfImage } from "#protocol/images/judge";
+import { checkManifest } from "#protocol/images/manifest";
+import { checkMetadata, type ImageMetadata } from "#protocol/images/metadata";
 import { changeImage } from "#store/images";
 import type { Store } from "#store/store";
 import type { Bucket, ObjectFacts } from "../parts/bucket.ts";
@@ -16,12 +18,6 @@ export interface Ingesting {
   readonly store: Store;
   readonly bucket: Bucket;
   readonly settings: Pick<Settings, "signaturePolicy" | "maxImageBytes">;
-}
-
-/** Facts that the bytes prove. */
-interface Proven {
-  readonly digest: ImageDigest;
-  readonly header: ImageHeader;
 }
 
 /**
@@ -101,6 +97,8 @@ const healedBySignature: ReadonlySet<string> = new Set([
   "SIGNATURE_EXPIRED",
   "KEY_REVOKED",
   "IMAGE_METADATA_MISMATCH",
+  // A statement may say that it is raw.
+  "IMAGE_FORMAT_UNKNOWN",
 ]);
 
 function stateToJudge(
@@ -133,11 +131,11 @@ async function accept(
   { image, manifest }: Judgement,
   facts: ObjectFacts,
 ): Promise<Image> {
-  const { digest, header } = await prove(ingesting, image, facts);
+  const digest = await digestOf(ingesting, image, facts);
   const { sha256, md5, size } = digest;
   checkExpected(image, digest);
+  const header = headerOf({ image, manifest }, digest, saidIds(facts));
   const { format, functionId, interfaceId } = header;
-  checkMetadata(header, { vendor: image.vendor, type: image.type, ...saidIds(facts) });
   const proven = { sha256, size, vendor: image.vendor, type: image.type, format, functionId };
   const withRegion = interfaceId === undefined ? proven : { ...proven, interfaceId };
   await proveSignature(ingesting, manifest, withRegion);
@@ -158,11 +156,11 @@ async function refuse(store: Store, image: Image, { code, message }: Fault): Pro
   return await settle(store, image, "refused", { reason: { code, message } });
 }
 
-async function prove(
+async function digestOf(
   { bucket, settings }: Ingesting,
   image: Image,
   facts: ObjectFacts,
-): Promise<Proven> {
+): Promise<ImageDigest> {
   const digester = imageDigest(settings.maxImageBytes);
   if (facts.size > settings.maxImageBytes) {
     throw new Fault("IMAGE_TOO_LARGE", `at most ${settings.maxImageBytes} bytes`);
@@ -173,7 +171,25 @@ async function prove(
   if (digest.size !== facts.size) {
     throw new Fault("IMAGE_TRUNCATED", `${digest.size} of ${facts.size} bytes could be read`);
   }
-  return { digest, header: readImageHeader(digest.head, digest.size) };
+  return digest;
+}
+
+/** What was accepted once stays: another statement may not turn an active image into another one. */
+function headerOf(
+  { image, manifest }: Judgement,
+  { head, size }: ImageDigest,
+  said: SaidIds,
+): ImageHeader {
+  const statement = manifest === undefined ? undefined : checkManifest(manifest).statement;
+  const header = judgeImage({ head, size }, { ...said, statement } satisfies SaidOfImage);
+  checkMetadata(header, { vendor: image.vendor, type: image.type, ...said });
+  if (image.state !== "active") return header;
+  const { functionId, interfaceId } = image;
+  checkMetadata(header, {
+    ...(functionId !== undefined && { functionId }),
+    ...(interfaceId !== undefined && { interfaceId }),
+  });
+  return header;
 }
 
 function checkExpected(image: Image, digest: ImageDigest): void {
@@ -188,12 +204,16 @@ function checkExpected(image: Image, digest: ImageDigest): void {
   }
 }
 
-/** Ids the uploader claims in metadata or tags, under the names of docs/images.md. */
-function saidIds({ metadata, tags }: ObjectFacts): { interfaceId?: string; functionId?: string } {
+type SaidIds = Pick<ImageMetadata, "format" | "interfaceId" | "functionId">;
+
+/** Format and ids the uploader claims in metadata or tags, under the names of docs/images.md. */
+function saidIds({ metadata, tags }: ObjectFacts): SaidIds {
   const said = { ...metadata, ...tags };
+  const format = said["format"];
   const interfaceId = said["interface-id"];
   const functionId = said["function-id"];
   return {
+    ...(format === undefined ? {} : { format }),
     ...(interfaceId === undefined ? {} : { interfaceId }),
     ...(functionId === undefined ? {} : { functionId }),
   };

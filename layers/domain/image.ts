@@ -20,7 +20,7 @@ export interface Image {
   readonly sha256?: string | undefined;
   readonly md5?: string | undefined;
   readonly expected?: { readonly sha256?: string; readonly md5?: string; readonly size?: number };
-  readonly format?: "gbs" | "xclbin" | undefined;
+  readonly format?: "gbs" | "xclbin" | "afi" | "raw" | undefined;
   readonly interfaceId?: string | undefined;
   readonly functionId?: string | undefined;
   readonly verifiedKey?: string | undefined;
@@ -44,7 +44,7 @@ export type ActiveImage = Image & {
   readonly size: number;
   readonly sha256: string;
   readonly md5: string;
-  readonly format: "gbs" | "xclbin";
+  readonly format: "gbs" | "xclbin" | "afi" | "raw";
   readonly functionId: string;
   readonly verifiedKey: string;
 };

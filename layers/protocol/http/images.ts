@@ -31,7 +31,7 @@ export const image = z.object({
   size: z.optional(z.int()),
   sha256: z.optional(z.string()),
   md5: z.optional(z.string()),
-  format: z.optional(z.enum(["gbs", "xclbin"])),
+  format: z.optional(z.enum(["gbs", "xclbin", "afi", "raw"])),
   interfaceId: z.optional(z.string()),
   functionId: z.optional(z.string()),
   signedBy: z.optional(z.string()),

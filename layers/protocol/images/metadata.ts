@@ -32,8 +32,9 @@ export function canonicalVendor(name: string): ImageVendor | undefined {
   return vendorNames.get(name.toLowerCase());
 }
 
-/** The maker whose cards take images of this format. */
-export function vendorOf(header: ImageHeader): ImageVendor {
+/** The maker whose cards take images of this format; undefined for raw, which any maker has. */
+export function vendorOf(header: ImageHeader): ImageVendor | undefined {
+  if (header.format === "raw") return undefined;
   return header.format === "gbs" ? "intel" : "xilinx";
 }
 
@@ -44,8 +45,9 @@ export function vendorOf(header: ImageHeader): ImageVendor {
  */
 export function checkMetadata(header: ImageHeader, metadata: ImageMetadata): void {
   const { vendor, format, interfaceId, functionId } = metadata;
-  if (vendor !== undefined && canonicalVendor(vendor) !== vendorOf(header)) {
-    throw metadataMismatch("vendor", vendorOf(header));
+  const maker = vendorOf(header);
+  if (vendor !== undefined && maker !== undefined && canonicalVendor(vendor) !== maker) {
+    throw metadataMismatch("vendor", maker);
   }
   if (format !== undefined && format.toLowerCase() !== header.format) {
     throw metadataMismatch("format", header.format);

@@ -41,7 +41,7 @@ export const imageReference = z.looseObject({
   size: counter,
   sha256,
   md5,
-  format: z.enum(["gbs", "xclbin"]),
+  format: z.enum(["gbs", "xclbin", "afi", "raw"]),
   vendor: label,
   type: label,
   interfaceId: z.optional(uuid),

@@ -6,7 +6,7 @@ import { groupOf, numaNodeOf, type PciFunction, pciPath, readIfThere } from "../
 import type { Bitstream, Progress, PrPort } from "../host/pr-port.ts";
 import type { SysfsPort } from "../host/sysfs-port.ts";
 import { groupViability } from "../host/vfio-groups.ts";
-import type { Place } from "./driver.ts";
+import type { CardOperation, Place } from "./driver.ts";
 import type { CardTable, KnownCard } from "./pci-ids.ts";
 
 /** An image that unloads what was there and clears the memory of its region. */
@@ -77,6 +77,8 @@ export interface CardFamily {
   /** Brings a card that failed before into order. CARD_DEGRADED when that would hurt others. */
   repair(context: CardContext, place: Place): Promise<void>;
   send(context: CardContext, place: Place, image: Bitstream, progress: Progress): Promise<void>;
+  /** As `Driver.operate`, on a card that is proven unused; absent where cards are what they are. */
+  operate?(context: CardContext, device: InventoryDevice, operation: CardOperation): Promise<void>;
   /** What the card says about a program that ended with EIO. */
   complaint(context: CardContext, place: Place): Promise<string>;
 }

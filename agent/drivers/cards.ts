@@ -5,6 +5,7 @@ import type { SysfsPort } from "../host/sysfs-port.ts";
 import type { BlankImage, Blanks, CardContext, CardFamily, CardMemory } from "./card-family.ts";
 import type { Driver, Observation, Place } from "./driver.ts";
 import { families } from "./index.ts";
+import { operate } from "./operating.ts";
 import { type CardTable, knownCards } from "./pci-ids.ts";
 import { program, requireSameCard, type Target } from "./programming.ts";
 import { scan } from "./scan.ts";
@@ -37,6 +38,7 @@ export function cardsDriver(host: DriverHost): Driver {
     program: (place, image, work) => program(at(place), image, work),
     scrub: (place, method, work) => scrub(at(place), method, work),
     cleanHandle: (place, handle) => cleanHandle(at(place), handle),
+    operate: (device, operation) => operate(context, familyOf({ device }), device, operation),
   };
 }
 
@@ -65,7 +67,7 @@ function contextOf({ blanks, cards, memory, ...host }: DriverHost): CardContext 
   };
 }
 
-function familyOf({ device }: Place): CardFamily {
+function familyOf({ device }: Pick<Place, "device">): CardFamily {
   const found = families.find(({ name }) => name === device.driver);
   if (!found) throw new Error(`no driver ${device.driver}`);
   return found;

@@ -1,11 +1,11 @@
 import { isFault } from "#domain/faults";
-import { driverOf } from "../host/pci.ts";
 import { setVfs } from "../host/sriov.ts";
 import { isKernelError } from "../host/sysfs-port.ts";
 import { isOnVfio } from "../host/vfio-groups.ts";
 import { type CardContext, degraded } from "./card-family.ts";
 import { type DflPort, readDfl } from "./dfl-view.ts";
 import type { Place } from "./driver.ts";
+import { rebindPf } from "./operating.ts";
 
 /**
  * The only cure for a port that a failed program left in reset: unbind and bind the PF, then make
@@ -16,25 +16,30 @@ export async function rebindDfl(context: CardContext, place: Place): Promise<voi
   const pf = place.device.address;
   const { ports } = await readDfl(context.port, pf);
   for (const port of ports) await requireFree(context, place, port);
-  const vfs = ports.filter((port) => port.vf);
-  const host = { ...context, deadlineMs: context.writeDeadlineMs };
+  const vfs = ports.filter((port) => port.vf).map(({ id }) => id);
   try {
-    await setVfs(host, pf, 0);
-    await rebindPf(context, pf);
-    const { engine } = await readDfl(context.port, pf);
-    for (const { id } of vfs) await context.pr.releasePort(engine, id);
-    await setVfs(host, pf, vfs.length);
+    await renewDfl(context, pf, vfs);
   } catch (error) {
     if (isFault(error, "CARD_STUCK") || isKernelError(error, "ETIMEDOUT")) throw error;
     throw degraded(place, `The card could not be brought back: ${String(error)}`);
   }
 }
 
-async function rebindPf({ port, writeDeadlineMs }: CardContext, pf: string): Promise<void> {
-  const driver = (await driverOf(port, pf)) ?? "dfl-pci";
-  const path = `/sys/bus/pci/drivers/${driver}`;
-  await port.write(`${path}/unbind`, pf, writeDeadlineMs);
-  await port.write(`${path}/bind`, pf, writeDeadlineMs);
+/**
+ * Gives VFs to exactly these ports of an unused card. Ports that were released come back without
+ * their driver when they are assigned (host.md §2.5b), so the PF is bound anew instead.
+ */
+export async function renewDfl(
+  context: CardContext,
+  pf: string,
+  released: readonly number[],
+): Promise<void> {
+  const host = { ...context, deadlineMs: context.writeDeadlineMs };
+  await setVfs(host, pf, 0);
+  await rebindPf(context, pf);
+  const { engine } = await readDfl(context.port, pf);
+  for (const id of released) await context.pr.releasePort(engine, id);
+  await setVfs(host, pf, released.length);
 }
 
 async function requireFree(

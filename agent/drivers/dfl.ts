@@ -17,9 +17,10 @@ import {
   loadedPart,
   pcieHealth,
 } from "./card-family.ts";
-import { rebindDfl } from "./dfl-repair.ts";
+import { rebindDfl, renewDfl } from "./dfl-repair.ts";
 import { askPort, type DflPort, type DflView, type PortAnswer, readDfl } from "./dfl-view.ts";
 import type { Place } from "./driver.ts";
+import { requireLayout, requireVfs } from "./operating.ts";
 
 const regionKey = (port: DflPort): string => `port${port.id}`;
 
@@ -64,6 +65,16 @@ export const dfl: CardFamily = {
   async send(context, place, image, progress) {
     const { view, port } = await find(context, place);
     await context.pr.programPort(view.engine, port.id, image, progress);
+  },
+  async operate(context, { address }, operation) {
+    const { ports } = await readDfl(context.port, address);
+    const ids = ports.map(({ id }) => id);
+    const now = ports.filter(({ vf }) => vf).map(({ id }) => id);
+    if (operation.kind === "layout") requireLayout(operation, "regions");
+    const count = operation.kind === "rebind" ? now.length : (operation.vfs ?? ids.length);
+    await requireVfs(context.port, address, count);
+    if (operation.kind === "layout" && now.length === count) return;
+    await renewDfl(context, address, operation.kind === "rebind" ? now : ids.slice(0, count));
   },
   async complaint(context, place) {
     const { manager } = (await find(context, place)).view;

@@ -2,6 +2,7 @@ import { Fault } from "#domain/faults";
 import { deployableId, uuidOf } from "#protocol/uuid";
 import type { InventoryHandle } from "#protocol/wire/inventory";
 import { vfsOf } from "../host/pci.ts";
+import { setVfs } from "../host/sriov.ts";
 import {
   type CardContext,
   type CardFamily,
@@ -11,6 +12,8 @@ import {
   loadedPart,
   pcieHealth,
 } from "./card-family.ts";
+import type { CardOperation } from "./driver.ts";
+import { rebindPf, requireVfs } from "./operating.ts";
 
 const region = "card";
 
@@ -50,7 +53,26 @@ export const pci: CardFamily = {
     throw new Fault("IMAGE_INCOMPATIBLE", "The card's function is fixed");
   },
   complaint: async () => "",
+  async operate(context, { address }, operation) {
+    const now = (await vfsOf(context.port, address)).size;
+    const count = operation.kind === "rebind" ? now : wantedVfs(operation);
+    await requireVfs(context.port, address, count);
+    const host = { ...context, deadlineMs: context.writeDeadlineMs };
+    if (operation.kind === "rebind") {
+      await setVfs(host, address, 0);
+      await rebindPf(context, address);
+    }
+    await setVfs(host, address, count);
+  },
 };
+
+/** PF XOR VFs (design §2). */
+function wantedVfs({ layout, vfs }: CardOperation): number {
+  if (layout === "pf") return 0;
+  if (layout === "vfs" && vfs !== undefined) return vfs;
+  const expected = "pf, or vfs with their number";
+  throw new Fault("INVALID_REQUEST", `layout: expected ${expected}`, { field: "layout", expected });
+}
 
 /** A function that nobody gave an id: one for all cards with the same PCI ids. */
 function fixedFunction(vendor: string, device: string): string {

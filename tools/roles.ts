@@ -26,7 +26,7 @@ interface Permission {
 
 /** Rows that go with any change: replay protection, audit, obligations towards second systems. */
 const bookkeeping = ["IDEMPOTENCY", "EVENTS", "OUTBOX", "INTENT"];
-const lending = ["HOST", "DPL", "CLAIM", "INSTANCE", "RP"];
+const lending = ["HOST", "CARD", "DPL", "CLAIM", "INSTANCE", "RP"];
 const agentSession: Permission = {
   reads: [...lending, "CONNECTION", "IMAGE", "KEY", "SECRET"],
   writes: [...lending, "CONNECTION", "SECRET", "QUOTA", ...bookkeeping],
@@ -55,7 +55,11 @@ export const permissions: Readonly<Record<string, Permission>> = {
     indexes: ["gsi1"],
     sockets: ["POST", "DELETE"],
   },
-  devices: { reads: ["HOST"], indexes: ["gsi1", "gsi2"] },
+  devices: {
+    reads: ["HOST", "CARD", ...bookkeeping],
+    writes: ["HOST", ...bookkeeping],
+    indexes: ["gsi1", "gsi2"],
+  },
   deployables: {
     reads: [...lending, "HOSTNAME", "PROFILE", "IMAGE", "QUOTA", ...bookkeeping],
     writes: [...lending, "QUOTA", ...bookkeeping],

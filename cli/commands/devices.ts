@@ -2,6 +2,7 @@ import type { DeviceView } from "#protocol/http/deployables";
 import { objectCommand } from "../acting.ts";
 import type { Command } from "../command.ts";
 import { listCommand } from "../listing.ts";
+import { cardCommands } from "./cards.ts";
 import { hostId } from "./host-id.ts";
 
 /** Commands of cards. */
@@ -35,4 +36,5 @@ export const deviceCommands: readonly Command[] = [
     argument: { name: "DEVICE", help: "Device id" },
     id: (view) => view.id,
   }),
+  ...cardCommands,
 ];

@@ -1,5 +1,6 @@
 import { Fault } from "#domain/faults";
 import type { Device } from "#domain/host";
+import type { CardRequestBody } from "#protocol/http/cards";
 import { deployableRoutes } from "#protocol/http/deployable-routes";
 import { findDevice, listDevices } from "#store/inventories";
 import type { Wanted } from "#store/lists";
@@ -7,6 +8,7 @@ import type { Store } from "#store/store";
 import { type Create, entry } from "../entry.ts";
 import { storeFrom } from "../parts/store.ts";
 import type { Answer, Call } from "./call.ts";
+import { operateDevice, operationAnswer } from "./card-operations.ts";
 import { handle, httpFunction } from "./stack.ts";
 import { deviceView } from "./views/device.ts";
 
@@ -21,20 +23,27 @@ async function list(store: Store, call: Call<unknown, DeviceFilter>): Promise<An
   return { body: { items: page.items.map(deviceView), next: page.next } };
 }
 
-async function get(store: Store, call: Call): Promise<Answer> {
-  const id = call.path["device"] ?? "";
+/** The card of the path. UNKNOWN_DEVICE. */
+async function deviceOf(store: Store, { path }: Pick<Call, "path">): Promise<Device> {
+  const id = path["device"] ?? "";
   const device = await findDevice(store, id);
-  if (device === undefined) {
-    throw new Fault("UNKNOWN_DEVICE", `no device ${id}`, { field: "device" });
-  }
-  return { body: deviceView(device) };
+  if (device !== undefined) return device;
+  throw new Fault("UNKNOWN_DEVICE", `no device ${id}`, { field: "device" });
 }
 
 /** The device routes over given parts. */
 export function devicesFunction({ store }: { readonly store: Store }) {
   return httpFunction(deployableRoutes, {
     listDevices: handle(async (call: Call<unknown, DeviceFilter>) => await list(store, call)),
-    getDevice: handle(async (call: Call) => await get(store, call)),
+    getDevice: handle(async (call: Call) => ({ body: deviceView(await deviceOf(store, call)) })),
+    operateDevice: handle(
+      async (call: Call<CardRequestBody>) =>
+        await operateDevice(store, await deviceOf(store, call), call),
+    ),
+    getDeviceOperation: handle(
+      async (call: Call) =>
+        await operationAnswer(store, await deviceOf(store, call), call.path["operation"] ?? ""),
+    ),
   });
 }
 

@@ -1,3 +1,4 @@
+import type { CardOperation } from "./card.ts";
 import type { Claim } from "./claim.ts";
 import { type Deployable, heldHandles, stateOf } from "./deployable.ts";
 import type { Host } from "./host.ts";
@@ -122,6 +123,31 @@ export function hostEvents(
     events.push({ ...about, kind: "host.rebooted", text: `boot ${after.bootId ?? "unknown"}` });
   }
   return events;
+}
+
+/** An operation on a card that took the lock; its end is told by {@link cardEndEvents}. */
+export function cardLockEvents(
+  before: CardOperation | undefined,
+  after: CardOperation | undefined,
+): readonly AuditEvent[] {
+  if (after === undefined || before?.id === after.id) return [];
+  return [{ kind: "card.locked", host: after.host, text: `${askedOf(after)}, ${after.id}` }];
+}
+
+/** How an operation on a card ended. */
+export function cardEndEvents(
+  before: CardOperation | undefined,
+  after: CardOperation | undefined,
+): readonly AuditEvent[] {
+  if (after === undefined || before !== undefined) return [];
+  const { host, state, error } = after;
+  const why = error === undefined ? "" : `: ${error.code} ${error.message}`;
+  return [{ kind: "card.freed", host, text: `${askedOf(after)} ${state}${why}, ${after.id}` }];
+}
+
+function askedOf({ kind, layout, vfs, device }: CardOperation): string {
+  const wanted = [kind, layout, vfs].filter((part) => part !== undefined).join(" ");
+  return `${wanted} of card ${device}`;
 }
 
 /** What became of a signing key. */

@@ -1,5 +1,7 @@
 import {
   type AuditEvent,
+  cardEndEvents,
+  cardLockEvents,
   claimEvents,
   deployableEvents,
   hostEvents,
@@ -65,6 +67,8 @@ const derivations: Readonly<Record<string, Derive>> = {
   image: derive(imageEvents),
   host: derive(hostEvents),
   key: derive(keyEvents),
+  card: derive(cardLockEvents),
+  cardOperation: derive(cardEndEvents),
 };
 
 function eventsOf(change: {

@@ -3,7 +3,7 @@ import { type OperationId, routes } from "#protocol/http/routes";
 import { globalFlags } from "../../cli/command.ts";
 import { commands } from "../../cli/commands.ts";
 import { type FakeService, startFakeService } from "./fake-service.ts";
-import { ids } from "./samples.ts";
+import { cardOperation, ids } from "./samples.ts";
 import { createShell } from "./shell.ts";
 
 let service: FakeService;
@@ -40,6 +40,25 @@ const cases: readonly [string, OperationId, object, object?][] = [
   ["hosts remove node1", "removeHost", { host: ids.host }],
   ["devices list --host node1", "listDevices", {}, { host: ids.host }],
   [`devices show ${ids.device}`, "getDevice", { device: ids.device }],
+  [
+    `devices layout ${ids.device} vfs --vfs 4`,
+    "operateDevice",
+    { device: ids.device },
+    { kind: "layout", layout: "vfs", vfs: 4 },
+  ],
+  [
+    `devices layout ${ids.device} pf --no-wait`,
+    "operateDevice",
+    { device: ids.device },
+    { kind: "layout", layout: "pf" },
+  ],
+  [`devices rebind ${ids.device}`, "operateDevice", { device: ids.device }, { kind: "rebind" }],
+  [`devices rescan ${ids.device}`, "operateDevice", { device: ids.device }, { kind: "rescan" }],
+  [
+    `devices operation ${ids.device} ${cardOperation.id}`,
+    "getDeviceOperation",
+    { device: ids.device, operation: cardOperation.id },
+  ],
   [
     "deployables list --host node1 --resource-class FPGA --state ready",
     "listDeployables",

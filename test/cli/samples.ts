@@ -150,6 +150,20 @@ const device = {
   deployables: [ids.deployable],
   updatedAt: at,
 };
+export const cardOperation = {
+  id: "70000000-0000-4000-8000-000000000007",
+  device: ids.device,
+  host: ids.host,
+  hostName: "node1",
+  cardId: "serial-1",
+  kind: "layout",
+  layout: "vfs",
+  vfs: 4,
+  state: "pending",
+  requestedAt: at,
+  deadline: at,
+  updatedAt: at,
+};
 const receipt = {
   deployable: ids.deployable,
   number: 2,
@@ -223,6 +237,8 @@ export const samples: Record<Exclude<OperationId, "join" | "exchange">, unknown>
   revokeHost: { ...host, revoked: true },
   listDevices: list(device),
   getDevice: device,
+  operateDevice: cardOperation,
+  getDeviceOperation: { ...cardOperation, state: "succeeded" },
   listDeployables: list(deployable),
   getDeployable: deployable,
   explainClaim: explanation,

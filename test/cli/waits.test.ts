@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type FakeService, startFakeService } from "./fake-service.ts";
-import { claim, ids, operation } from "./samples.ts";
+import { cardOperation, claim, ids, operation } from "./samples.ts";
 import { createShell, type ShellOptions } from "./shell.ts";
 
 let service: FakeService;
@@ -186,5 +186,62 @@ describe("attach", () => {
     expect(code).toBe(0);
     expect(out).toMatch(/^plugged +no$/m);
     expect(requests("getClaim")).toHaveLength(3);
+  });
+});
+
+describe("devices layout", () => {
+  const line = ["devices", "layout", ids.device, "vfs", "--vfs", "4"];
+
+  test("follows the operation to its end", async () => {
+    const states = ["pending", "running", "succeeded"];
+    service.on("getDeviceOperation", (_, count) => ({
+      json: { ...cardOperation, state: states[count - 1] },
+    }));
+    const { code, out, err } = await shell().run(...line);
+    expect(code).toBe(0);
+    expect(requests("getDeviceOperation")[0]?.params).toEqual({
+      device: ids.device,
+      operation: cardOperation.id,
+    });
+    expect(err.trim().split("\n")).toEqual([
+      "layout 0 % pending",
+      "layout 50 % running",
+      "layout 100 % succeeded",
+    ]);
+    expect(out).toMatch(/^state +succeeded$/m);
+  });
+
+  test("ends with the class of the operation's error", async () => {
+    const error = { code: "IN_USE", message: "vf1 is held by qemu (7)" };
+    service.on("getDeviceOperation", () => ({
+      json: { ...cardOperation, state: "failed", error },
+    }));
+    const { code, err } = await shell().run(...line);
+    expect(code).toBe(5);
+    expect(err).toContain("error IN_USE: vf1 is held by qemu (7)");
+  });
+
+  test("ends with a class of its own when it failed without a reason", async () => {
+    service.on("getDeviceOperation", () => ({ json: { ...cardOperation, state: "failed" } }));
+    expect((await shell().run(...line)).code).toBe(8);
+  });
+
+  test("with --no-wait says where to look, as does an interrupt", async () => {
+    const again = `gatehouse devices operation ${ids.device} ${cardOperation.id}`;
+    const { code, err } = await shell().run(...line, "--no-wait");
+    expect(code).toBe(0);
+    expect(err).toContain(again);
+    expect(requests("getDeviceOperation")).toEqual([]);
+    service.on("getDeviceOperation", () => ({ json: cardOperation }));
+    const cut = await shell(interruptAtFirst).run(...line);
+    expect(cut.code).toBe(130);
+    expect(cut.err).toContain(again);
+  });
+
+  test("takes no layout that there is not", async () => {
+    const { code, err } = await shell().run("devices", "layout", ids.device, "vf");
+    expect(code).toBe(2);
+    expect(err).toContain("vfs");
+    expect(requests("operateDevice")).toEqual([]);
   });
 });

@@ -119,8 +119,8 @@ test("every function's role allows what the function does", async () => {
 }, 60_000);
 
 test("an access that no role allows is noticed", () => {
-  const access = { functionName: "devices", action: "dynamodb:PutItem", on: ["HOST#1"] };
-  expect(isAllowed(statementsOf("devices"), access)).toBe(false);
+  const access = { functionName: "catalog", action: "dynamodb:PutItem", on: ["HOST#1"] };
+  expect(isAllowed(statementsOf("catalog"), access)).toBe(false);
   const foreign = { functionName: "keys", action: "dynamodb:GetItem", on: ["CLAIM#1"] };
   expect(isAllowed(statementsOf("keys"), foreign)).toBe(false);
   expect(isAllowed(statementsOf("keys"), { ...foreign, on: ["KEY#1"] })).toBe(true);

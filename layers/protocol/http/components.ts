@@ -1,5 +1,6 @@
 import * as z from "zod/mini";
 import * as join from "../join.ts";
+import * as cards from "./cards.ts";
 import * as claims from "./claims.ts";
 import * as common from "./common.ts";
 import * as deployables from "./deployables.ts";
@@ -15,7 +16,7 @@ export type Json = { readonly [name: string]: unknown };
 const named: ReadonlyMap<z.ZodMiniType, string> = new Map(
   [
     ...Object.entries({ problem: common.problem, trouble: common.trouble }),
-    ...[join, deployables, claims, hosts, images, keys, settings].flatMap((module) =>
+    ...[join, deployables, cards, claims, hosts, images, keys, settings].flatMap((module) =>
       Object.entries(module),
     ),
   ]

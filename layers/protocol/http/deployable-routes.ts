@@ -1,3 +1,4 @@
+import * as cards from "./cards.ts";
 import * as claims from "./claims.ts";
 import * as deployables from "./deployables.ts";
 import type { Route } from "./route.ts";
@@ -20,6 +21,23 @@ export const deployableRoutes = {
     role: "admin",
     status: 200,
     answer: deployables.deviceView,
+  },
+  operateDevice: {
+    method: "POST",
+    path: "/v1/devices/{device}/operations",
+    summary: "Give a card that nobody uses another layout, bind it anew, or look at it again",
+    role: "admin",
+    status: 202,
+    body: cards.cardRequest,
+    answer: cards.cardOperation,
+  },
+  getDeviceOperation: {
+    method: "GET",
+    path: "/v1/devices/{device}/operations/{operation}",
+    summary: "How an operation on a card stands",
+    role: "admin",
+    status: 200,
+    answer: cards.cardOperation,
   },
   listDeployables: {
     method: "GET",

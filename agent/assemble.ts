@@ -41,7 +41,8 @@ export async function assemble(options: AgentOptions): Promise<Assembly> {
   const trustedClock = new TrustedClock(runtime.clock);
   await privateFolder(options.stateDir, options.files);
   const bodies = new Map<string, ReportBody>();
-  const addresses = new Set<string>();
+  /** Of each handle's address in the last scan, its driver. */
+  const drivers = new Map<string, string>();
   const reconciler = new Reconciler({
     bootId,
     records: {
@@ -49,7 +50,7 @@ export async function assemble(options: AgentOptions): Promise<Assembly> {
       files: options.files ?? nodeFiles,
       failpoint: runtime.failpoint,
     },
-    equipment: await equip(options, runtime, (address) => addresses.has(address)),
+    equipment: await equip(options, runtime, drivers),
     publish: (body, toCloud) => {
       bodies.set(body.deployable, body);
       if (toCloud) session.report(body);
@@ -60,10 +61,10 @@ export async function assemble(options: AgentOptions): Promise<Assembly> {
   });
   const session = await openSession(options, { runtime, trustedClock, reconciler, bootId });
   const discoverer = new Discoverer(options.driver, runtime, async (discovery) => {
-    addresses.clear();
-    for (const { deployables } of discovery.devices) {
+    drivers.clear();
+    for (const { driver, deployables } of discovery.devices) {
       for (const { handles } of deployables) {
-        for (const { address } of handles) addresses.add(address);
+        for (const { address } of handles) drivers.set(address, driver);
       }
     }
     session.inventory(discovery.devices);
@@ -86,14 +87,21 @@ function runtimeOf({ clock, random, sleep, log, failpoint }: AgentOptions): Runt
 async function equip(
   options: AgentOptions,
   runtime: Runtime,
-  allowed: (address: string) => boolean,
+  drivers: ReadonlyMap<string, string>,
 ): Promise<Equipment> {
   const { clock, sleep } = runtime;
   return {
     driver: options.driver,
     hypervisors: options.hypervisors,
     kernel: options.kernel,
-    vfio: { port: options.kernel, sleep, deadlineMs: kernelWriteMs, allowed },
+    vfio: {
+      port: options.kernel,
+      sleep,
+      deadlineMs: kernelWriteMs,
+      allowed: (address) => drivers.has(address),
+      // That driver takes a class that is refused otherwise only by the operator's list.
+      anyClass: (address) => drivers.get(address) === "pci",
+    },
     images: await openImageCache({
       folder: join(options.stateDir, "images"),
       capBytes: options.cacheBytes ?? defaultCacheBytes,

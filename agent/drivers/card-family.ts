@@ -2,11 +2,13 @@ import { Fault } from "#domain/faults";
 import type { InventoryDevice, InventoryHandle } from "#protocol/wire/inventory";
 import type { Health, Loaded } from "#protocol/wire/shapes";
 import type { Sleep } from "../host/deadline.ts";
+import type { FirmwareFolder } from "../host/firmware.ts";
 import { groupOf, numaNodeOf, type PciFunction, pciPath, readIfThere } from "../host/pci.ts";
 import type { Bitstream, Progress, PrPort } from "../host/pr-port.ts";
 import type { SysfsPort } from "../host/sysfs-port.ts";
+import type { Tools } from "../host/tools.ts";
 import { groupViability } from "../host/vfio-groups.ts";
-import type { CardOperation, Place } from "./driver.ts";
+import type { CardOperation, DiscoveryProblem, Place, VerifiedImage } from "./driver.ts";
 import type { CardTable, KnownCard } from "./pci-ids.ts";
 
 /** An image that unloads what was there and clears the memory of its region. */
@@ -41,6 +43,10 @@ export interface CardContext {
   readonly hostId: string;
   readonly port: SysfsPort;
   readonly pr: PrPort;
+  /** Vendors' programs. */
+  readonly tools: Tools;
+  /** Where the kernel takes images from that it loads by name. */
+  readonly firmware: FirmwareFolder;
   readonly sleep: Sleep;
   /** Bounds each write that may block in the kernel, ms. */
   readonly writeDeadlineMs: number;
@@ -49,6 +55,8 @@ export interface CardContext {
   readonly memory: CardMemory;
   /** What is known of cards by their ids, the operator's own entries included. */
   readonly cards: CardTable;
+  /** Addresses and ids, as keys of `cards`, of what is never looked at. */
+  readonly deny: readonly string[];
 }
 
 /** A card that was found, before it is looked into. */
@@ -58,12 +66,16 @@ export interface FoundCard {
   /** Names in its folder: what drivers put there tells a family, whatever the ids (host.md §1.7). */
   readonly names: readonly string[];
   readonly known?: KnownCard;
+  /** The driver that had it when it was last read; all that is left while a guest has its PF. */
+  readonly remembered?: string;
 }
 
 /** How cards of one kind are read and programmed. Kernel errors may come out of every method. */
 export interface CardFamily {
   /** The driver's name in inventories. */
   readonly name: string;
+  /** What kinds of image its cards take; any whose interface id fits when left out. */
+  readonly formats?: readonly VerifiedImage["format"][];
   /** True for this family's cards; of several families the first in the list gets a card. */
   recognises(card: FoundCard): boolean;
   describe(context: CardContext, card: FoundCard): Promise<InventoryDevice>;
@@ -77,6 +89,10 @@ export interface CardFamily {
   /** Brings a card that failed before into order. CARD_DEGRADED when that would hurt others. */
   repair(context: CardContext, place: Place): Promise<void>;
   send(context: CardContext, place: Place, image: Bitstream, progress: Progress): Promise<void>;
+  /** Unloads and clears the memory without a blank image, where the hardware can. */
+  readonly erase?: (context: CardContext, place: Place) => Promise<void>;
+  /** What this family would drive if it were a PCI card, with the reason why it is not offered. */
+  readonly strays?: (context: CardContext) => Promise<readonly DiscoveryProblem[]>;
   /** As `Driver.operate`, on a card that is proven unused; absent where cards are what they are. */
   operate?(context: CardContext, device: InventoryDevice, operation: CardOperation): Promise<void>;
   /** What the card says about a program that ended with EIO. */

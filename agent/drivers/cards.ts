@@ -1,7 +1,9 @@
 import { isFault } from "#domain/faults";
 import { realSleep, type Sleep } from "../host/deadline.ts";
+import { type FirmwareFolder, noFirmware } from "../host/firmware.ts";
 import type { PrPort } from "../host/pr-port.ts";
 import type { SysfsPort } from "../host/sysfs-port.ts";
+import { noTools, type Tools } from "../host/tools.ts";
 import type { BlankImage, Blanks, CardContext, CardFamily, CardMemory } from "./card-family.ts";
 import type { Driver, Observation, Place } from "./driver.ts";
 import { families } from "./index.ts";
@@ -16,6 +18,10 @@ export interface DriverHost {
   readonly hostId: string;
   readonly port: SysfsPort;
   readonly pr: PrPort;
+  /** Vendors' programs; none by default. */
+  readonly tools?: Tools;
+  /** For FPGA managers; none by default. */
+  readonly firmware?: FirmwareFolder;
   readonly sleep?: Sleep;
   /** Bounds each write that may block in the kernel; 120 s by default (host.md §3.1). */
   readonly writeDeadlineMs?: number;
@@ -25,6 +31,8 @@ export interface DriverHost {
   readonly memory?: CardMemory;
   /** The operator's entries, before ours. */
   readonly cards?: CardTable;
+  /** PCI addresses, `vendor:device` or with subsystem, of what the operator keeps. */
+  readonly deny?: readonly string[];
 }
 
 /** All cards of a host, each handled by its family, as one driver. */
@@ -54,16 +62,19 @@ function passingMemory(): CardMemory {
   return { recall: (id) => facts.get(id), remember: (id, what) => facts.set(id, what) };
 }
 
-function contextOf({ blanks, cards, memory, ...host }: DriverHost): CardContext {
+function contextOf(host: DriverHost): CardContext {
   return {
     hostId: host.hostId,
     port: host.port,
     pr: host.pr,
+    tools: host.tools ?? noTools,
+    firmware: host.firmware ?? noFirmware,
     sleep: host.sleep ?? realSleep,
     writeDeadlineMs: host.writeDeadlineMs ?? 120_000,
-    blanks: blanks ?? blanksOf([]),
-    memory: memory ?? passingMemory(),
-    cards: { ...knownCards, ...cards },
+    blanks: host.blanks ?? blanksOf([]),
+    memory: host.memory ?? passingMemory(),
+    cards: { ...knownCards, ...host.cards },
+    deny: host.deny ?? [],
   };
 }
 

@@ -1,7 +1,8 @@
 import type { CardFamily } from "./card-family.ts";
 import { dfl } from "./dfl.ts";
+import { opae } from "./opae.ts";
 import { pci } from "./pci.ts";
 import { xrt } from "./xrt.ts";
 
 /** Every driver of real cards; a card belongs to the first that recognises it. */
-export const families: readonly CardFamily[] = [dfl, xrt, pci];
+export const families: readonly CardFamily[] = [opae, dfl, xrt, pci];

@@ -7,9 +7,14 @@ export interface KnownCard {
   /** Name of the driver that handles it unless sysfs shows another. */
   readonly family: string;
   readonly kind?: InventoryDevice["kind"];
+  /** The operator's own entry: lets in a card of a class that is refused otherwise. */
+  readonly listed?: true;
 }
 
-/** Cards by `vendor:device` or, before that, `vendor:device:subsystem vendor:subsystem device`. */
+/**
+ * Cards by `vendor:device`, before that by `vendor:device:subsystem vendor:subsystem device`, and
+ * first of all by PCI address.
+ */
 export type CardTable = Readonly<Record<string, KnownCard>>;
 
 const intel = (product: string): KnownCard => ({ vendor: "intel", product, family: "dfl" });
@@ -58,6 +63,8 @@ export const knownCards: CardTable = {
   "10ee:5074": alveo("alveo-x3522"),
   "10ee:5098": alveo("alveo-ul3524"),
   "10ee:6098": alveo("vck190"),
+  "1d0f:1041": { vendor: "aws", product: "f1", family: "aws-fpga" },
+  "1d0f:9248": { vendor: "aws", product: "f2", family: "aws-fpga" },
   "1bd4:a115": { vendor: "inspur", product: "f10a", family: "pci" },
 };
 

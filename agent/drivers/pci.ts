@@ -1,8 +1,11 @@
 import { Fault } from "#domain/faults";
 import { deployableId, uuidOf } from "#protocol/uuid";
 import type { InventoryHandle } from "#protocol/wire/inventory";
+import { hostUse } from "../host/host-use.ts";
 import { vfsOf } from "../host/pci.ts";
 import { setVfs } from "../host/sriov.ts";
+import type { SysfsPort } from "../host/sysfs-port.ts";
+import { isRefusedClass } from "../host/vfio.ts";
 import {
   type CardContext,
   type CardFamily,
@@ -14,27 +17,31 @@ import {
 } from "./card-family.ts";
 import type { CardOperation } from "./driver.ts";
 import { rebindPf, requireVfs } from "./operating.ts";
+import { scrubPart } from "./scrub-method.ts";
 
 const region = "card";
 
 /**
- * Cards with one function that cannot be changed, shared out as VFs. PF XOR VFs (design §2): the PF
- * is the handle only as long as there are no VFs.
+ * Cards with one function that cannot be changed: FPGAs with fixed logic, and the GPUs, NICs, QAT
+ * cards and SSDs that the operator lists. PF XOR VFs (design §2): the PF is the handle only as long
+ * as there are no VFs.
  */
 export const pci: CardFamily = {
   name: "pci",
   recognises: ({ known }) => known?.family === "pci",
   async describe(context, card) {
+    if (isRefusedClass(card.pci.classCode) && card.known?.listed !== true) {
+      throw new Error("its class is handed out only when the operator lists the card");
+    }
     const { handles, layout } = await handlesOf(context, card);
     const deployable = {
       id: deployableId(context.hostId, card.cardId, region),
       region,
       programmable: false,
-      scrubMethod: "reset" as const,
       sharing: "any" as const,
       ...loadedPart({ functionId: fixedFunction(card.pci.vendor, card.pci.device) }),
       health: await pcieHealth(context.port, card.pci.address),
-      handles,
+      ...(await scrubPart(context, { handles })),
     };
     return deviceOf(context, card, { driver: "pci", layout, deployables: [deployable] });
   },
@@ -43,8 +50,11 @@ export const pci: CardFamily = {
   }),
   health: ({ port }, { device }) => pcieHealth(port, device.address),
   interfaceId: async () => undefined,
-  async requireIdle() {
-    // Its VFs' holders are all there is, and those are asked for every family.
+  async requireIdle({ port }, { deployable }) {
+    for (const { name, address } of deployable.handles) {
+      const use = await hostUse(port, address);
+      if (use !== undefined) throw new Fault("IN_USE", `The host uses ${name}: ${use}`);
+    }
   },
   async repair() {
     // Nothing can be left half programmed.
@@ -81,16 +91,27 @@ function fixedFunction(vendor: string, device: string): string {
 
 async function handlesOf(
   { port }: CardContext,
-  { pci }: FoundCard,
+  { pci, known }: FoundCard,
 ): Promise<{ handles: InventoryHandle[]; layout: "pf" | "vfs" }> {
+  const at = async (handle: Parameters<typeof handleAt>[1]) => {
+    const found = await handleAt(port, handle);
+    return known?.listed === true ? unlessUsed(port, found) : found;
+  };
   const vfs = await vfsOf(port, pci.address);
   if (vfs.size === 0) {
-    const pf = await handleAt(port, { name: "pf", type: "PF", address: pci.address });
+    const pf = await at({ name: "pf", type: "PF", address: pci.address });
     return { handles: [pf], layout: "pf" };
   }
   const handles: InventoryHandle[] = [];
   for (const [index, address] of vfs) {
-    handles.push(await handleAt(port, { name: `vf${index}`, type: "VF", address }));
+    handles.push(await at({ name: `vf${index}`, type: "VF", address }));
   }
   return { handles, layout: "vfs" };
+}
+
+/** Whole cards and VFs that the host works with itself are shown, and never handed out. */
+async function unlessUsed(port: SysfsPort, handle: InventoryHandle): Promise<InventoryHandle> {
+  const use = await hostUse(port, handle.address);
+  if (use === undefined) return handle;
+  return { ...handle, attachable: false, reason: `IN_USE_BY_HOST: ${use}`.slice(0, 128) };
 }

@@ -46,6 +46,7 @@ export async function requireUnused({ context, family, place }: Target): Promise
 export async function program(target: Target, image: VerifiedImage, work: Work): Promise<void> {
   const { context, family, place } = target;
   await requireSameCard(target);
+  requireFormat(family, image);
   const wanted = await family.interfaceId(context, place);
   // The kernel does not look: a wrong image can take the whole host down (host.md §2.1).
   if (wanted === undefined || image.interfaceId !== wanted) {
@@ -59,8 +60,22 @@ export async function program(target: Target, image: VerifiedImage, work: Work):
   await send(target, { bytes, file, functionId, interfaceId: wanted }, work);
 }
 
+function requireFormat({ formats }: CardFamily, { format }: VerifiedImage): void {
+  if (formats === undefined || formats.includes(format)) return;
+  throw new Fault("IMAGE_INCOMPATIBLE", `This card takes no ${format}`, {
+    field: "format",
+    expected: formats.join(" or "),
+  });
+}
+
 /** Sends a bitstream to a region that is proven unused. Throws every code of {@link sendFault}. */
 export async function send(target: Target, image: Bitstream, work: Work): Promise<void> {
+  const { context, family, place } = target;
+  await change(target, work, () => family.send(context, place, image, work.progress));
+}
+
+/** Something irreversible to a region that is proven unused. Throws as {@link send}. */
+export async function change(target: Target, work: Work, act: () => Promise<void>): Promise<void> {
   const { context, family, place } = target;
   await requireUnused(target);
   work.signal.throwIfAborted();
@@ -68,7 +83,7 @@ export async function send(target: Target, image: Bitstream, work: Work): Promis
   work.signal.throwIfAborted();
   work.progress(0);
   try {
-    await family.send(context, place, image, work.progress);
+    await act();
   } catch (error) {
     throw await sendFault(target, error);
   }
@@ -102,7 +117,13 @@ async function sendFault(target: Target, error: unknown): Promise<unknown> {
 
 /** The hardware's own words where it failed; SCRUB_FAILED for what a scrub's caller cannot tell apart. */
 export function scrubFault(error: unknown): unknown {
-  const blurred = ["PROGRAM_FAILED", "PROGRAM_TIMEOUT", "IMAGE_INCOMPATIBLE"] as const;
+  const blurred = [
+    "PROGRAM_FAILED",
+    "PROGRAM_TIMEOUT",
+    "IMAGE_INCOMPATIBLE",
+    "IMAGE_HEADER_INVALID",
+    "READ_BACK_MISMATCH",
+  ] as const;
   if (!blurred.some((code) => isFault(error, code)) || !isFault(error)) return error;
   return new Fault("SCRUB_FAILED", error.message, error.detail, { cause: error });
 }

@@ -1,3 +1,4 @@
+import * as z from "zod/mini";
 import type { InventoryDevice } from "#protocol/wire/inventory";
 import {
   listIfThere,
@@ -37,7 +38,18 @@ export async function scan(
       if (!problems.has(cardId)) problems.set(cardId, { address, reason });
     }
   }
-  return { devices, problems: [...problems.values()] };
+  const strays = await straysOf(context, families);
+  return { devices, problems: [...problems.values(), ...strays] };
+}
+
+async function straysOf(
+  context: CardContext,
+  families: readonly CardFamily[],
+): Promise<readonly DiscoveryProblem[]> {
+  const found = await Promise.all(
+    families.map(async (family) => (await family.strays?.(context)) ?? []),
+  );
+  return found.flat();
 }
 
 /** The slot of a function; undefined for a VF, which is part of its PF's card, and for one gone. */
@@ -55,21 +67,27 @@ async function cardIdAt({ port }: CardContext, address: string): Promise<string 
 const bridgeClass = "06";
 
 async function look(
-  { port, cards }: CardContext,
+  { port, cards, deny, memory }: CardContext,
   address: string,
   cardId: string,
 ): Promise<FoundCard | undefined> {
   const pci = await readIfPresent(() => readPciFunction(port, address));
   if (!pci || pci.classCode.startsWith(bridgeClass)) return undefined;
   const ids = `${pci.vendor}:${pci.device}`;
+  const keys = [address, await subsystemKey(port, pci), ids];
+  if (keys.some((key) => deny.includes(key))) return undefined;
   const factory = factoryImages[ids];
   if (factory !== undefined) {
     throw new Error(`an ${factory} with its factory image: a shell must be flashed first`);
   }
-  const known = cards[await subsystemKey(port, pci)] ?? cards[ids];
+  const known = keys.map((key) => cards[key]).find((entry) => entry !== undefined);
   const names = await listIfThere(port, pciPath(address));
-  return { cardId, pci, names, ...(known && { known }) };
+  const remembered = remembers.safeParse(memory.recall(cardId)).data?.family;
+  return { cardId, pci, names, ...(known && { known }), ...(remembered && { remembered }) };
 }
+
+/** Families whose cards hide all evidence while a guest has them write their name down. */
+const remembers = z.object({ family: z.string() });
 
 /** Some makers tell their boards apart by the subsystem only (host.md §1.7). */
 async function subsystemKey(port: SysfsPort, { address, vendor, device }: PciFunction) {

@@ -1,10 +1,18 @@
 import { Fault } from "#domain/faults";
 import type { ScrubMethod } from "#protocol/wire/shapes";
+import { hostUse } from "../host/host-use.ts";
 import { pciPath } from "../host/pci.ts";
 import { isKernelError } from "../host/sysfs-port.ts";
 import { vfioHolders } from "../host/vfio-groups.ts";
 import type { Work } from "./driver.ts";
-import { requireSameCard, requireUnused, scrubFault, send, type Target } from "./programming.ts";
+import {
+  change,
+  requireSameCard,
+  requireUnused,
+  scrubFault,
+  send,
+  type Target,
+} from "./programming.ts";
 
 /**
  * Erase loads the blank image, which clears the card's memory too, then resets every handle; reset
@@ -25,10 +33,20 @@ export async function scrub(target: Target, method: ScrubMethod, work: Work): Pr
 }
 
 async function erase(target: Target, work: Work): Promise<void> {
-  const { context, place } = target;
+  const { context, family, place } = target;
   if (!place.deployable.programmable) {
     throw new Fault("SCRUB_FAILED", "A card with a fixed function cannot be erased");
   }
+  try {
+    if (family.erase) await change(target, work, async () => family.erase?.(context, place));
+    else await loadBlank(target, work);
+  } catch (error) {
+    throw scrubFault(error);
+  }
+}
+
+async function loadBlank(target: Target, work: Work): Promise<void> {
+  const { context, place } = target;
   const shell = await target.family.interfaceId(context, place);
   const blank = shell === undefined ? undefined : context.blanks.for(shell);
   if (!blank) {
@@ -38,11 +56,7 @@ async function erase(target: Target, work: Work): Promise<void> {
   }
   const { bytes: file, payloadOffset, functionId } = blank;
   const bytes = file.subarray(payloadOffset);
-  try {
-    await send(target, { bytes, file, functionId }, work);
-  } catch (error) {
-    throw scrubFault(error);
-  }
+  await send(target, { bytes, file, functionId }, work);
 }
 
 /** Handles that are on the bus; a port whose VF does not exist has nothing that could be reset. */
@@ -62,6 +76,8 @@ export async function cleanHandle(target: Target, name: string): Promise<void> {
   if (!handle) throw new Fault("INVALID_REQUEST", `There is no handle ${name}`, { handle: name });
   const [holder] = await vfioHolders(context.port, handle.address);
   if (holder) throw new Fault("IN_USE", `${name} is in a guest`, { handle: name, holder });
+  const use = await hostUse(context.port, handle.address);
+  if (use !== undefined) throw new Fault("IN_USE", `The host uses ${name}: ${use}`);
   await resetFunction(target, handle.address);
 }
 

@@ -15,6 +15,8 @@ import {
   pcieHealth,
 } from "./card-family.ts";
 
+import { scrubPart } from "./scrub-method.ts";
+
 const region = "card";
 
 /**
@@ -23,6 +25,7 @@ const region = "card";
  */
 export const xrt: CardFamily = {
   name: "xrt",
+  formats: ["xclbin"],
   recognises: ({ names, known }) => names.includes("mgmt_pf") || known?.family === "xrt",
   async describe(context, card) {
     const management = card.pci.address;
@@ -30,16 +33,16 @@ export const xrt: CardFamily = {
     if (!(await context.port.exists(pciPath(user)))) throw new Error("the user PF is missing");
     const interfaceId = await interfaceOf(context, management);
     const loaded = await loadedAt(context, card.cardId, user);
+    const handles = [await handleAt(context.port, { name: "pf", type: "PF", address: user })];
     const deployable = {
       id: deployableId(context.hostId, card.cardId, region),
       region,
       ...(interfaceId !== undefined && { interfaceId }),
       programmable: interfaceId !== undefined,
-      scrubMethod: "erase" as const,
       sharing: "none" as const,
       ...loadedPart(loaded),
       health: await healthAt(context, management),
-      handles: [await handleAt(context.port, { name: "pf", type: "PF", address: user })],
+      ...(await scrubPart(context, { interfaceId, handles })),
     };
     return deviceOf(context, card, { driver: "xrt", layout: "whole", deployables: [deployable] });
   },
@@ -52,7 +55,7 @@ export const xrt: CardFamily = {
   async repair(context, place) {
     const management = place.device.address;
     if (!(await isOffline(context, management))) return;
-    await context.port.write(`${pciPath(management)}/reset`, "1", context.writeDeadlineMs);
+    await reset(context, management);
     if (await isOffline(context, management)) {
       throw degraded(place, "The card stays offline after a reset; the host must be restarted");
     }
@@ -71,6 +74,13 @@ function userOf(management: string): string {
   return management.replace(/0$/, "1");
 }
 
+/** XRT's own reset where it is installed; it also restarts the firewall and the clocks. */
+async function reset(context: CardContext, management: string): Promise<void> {
+  if (await context.tools.has("xbutil")) await context.tools.resetUser(userOf(management));
+  else await context.port.write(`${pciPath(management)}/reset`, "1", context.writeDeadlineMs);
+}
+
+/** The shell's last interface is the one that logic is linked against. */
 async function interfaceOf({ port }: CardContext, management: string) {
   const ids = (await port.read(`${pciPath(management)}/interface_uuids`)).split("\n");
   return parseLooseUuid(ids.at(-1)?.trim() ?? "");

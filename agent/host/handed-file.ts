@@ -4,6 +4,7 @@ import { type FileHandle, open, realpath, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault } from "#domain/faults";
 import { diskFault } from "./files.ts";
+import { isKernelError } from "./sysfs-port.ts";
 
 const { O_WRONLY, O_RDONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
 const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9_-]*\.[a-z]+$/;
@@ -24,7 +25,8 @@ export interface HandedFile {
  * Lends bytes as a read-only file to somebody who reads files only, and removes it afterwards. The
  * path holds no symbolic link (fpgaconf refuses them), nothing that lay there before is followed or
  * kept, and what lies there is hashed again before `use` is called (host.md §6.2).
- * Throws DISK_FULL, IMAGE_CORRUPT, INVALID_REQUEST for a name that is none, and what `use` throws.
+ * Throws DISK_FULL, IMAGE_CORRUPT, PROGRAM_FAILED when the folder takes no file, INVALID_REQUEST for
+ * a name that is none, and what `use` throws.
  */
 export async function handOver<T>(
   { folder, name, bytes }: HandedFile,
@@ -33,11 +35,8 @@ export async function handOver<T>(
   if (!namePattern.test(name)) {
     throw new Fault("INVALID_REQUEST", "Not a bare file name", { field: "name" });
   }
-  const path = join(await realpath(folder), name);
-  // What a killed agent left may be half written, or somebody else's.
-  await rm(path, { force: true });
+  const path = await write(folder, name, bytes);
   try {
-    await write(path, bytes);
     await requireSame(path, bytes);
     return await use(path);
   } finally {
@@ -45,12 +44,20 @@ export async function handOver<T>(
   }
 }
 
-async function write(path: string, bytes: Buffer): Promise<void> {
+async function write(folder: string, name: string, bytes: Buffer): Promise<string> {
   try {
+    const path = join(await realpath(folder), name);
+    // What a killed agent left may be half written, or somebody else's.
+    await rm(path, { force: true });
     await using handle = await open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o400);
     await handle.writeFile(bytes);
+    return path;
   } catch (error) {
-    throw diskFault(error);
+    const fault = diskFault(error);
+    // An errno would be taken for the card's.
+    if (!isKernelError(fault)) throw fault;
+    const detail = { folder, errno: fault.code };
+    throw new Fault("PROGRAM_FAILED", `No file can be written to ${folder}`, detail);
   }
 }
 

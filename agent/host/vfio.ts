@@ -1,11 +1,19 @@
 import { Fault } from "#domain/faults";
 import type { Sleep } from "./deadline.ts";
+import { hostUse } from "./host-use.ts";
 import { driverOf, groupOf, pciPath, readIfThere, readPciFunction } from "./pci.ts";
 import { isKernelError, type SysfsPort } from "./sysfs-port.ts";
 import { groupViability, isOnVfio, passThroughDriver, vfioHolders } from "./vfio-groups.ts";
 
-/** Storage, network, display and bridge classes, refused even if asked (host.md §6.2). */
-const refusedClasses: readonly string[] = ["01", "02", "03", "06"];
+const bridgeClass = "06";
+
+/** Storage, network, display and bridge classes, refused unless the operator lists the card. */
+const refusedClasses: readonly string[] = ["01", "02", "03", bridgeClass];
+
+/** True for a class that is given away only by the operator's word (host.md §6.2). */
+export function isRefusedClass(classCode: string): boolean {
+  return refusedClasses.includes(classCode.slice(0, 2));
+}
 
 /** The VFIO driver's nodes appear at most this long after the bind (host.md §3.2). */
 const settleMs = 2000;
@@ -19,6 +27,8 @@ export interface VfioHost {
   readonly deadlineMs: number;
   /** True for an address of the last scan that the operator's allow-list covers. */
   readonly allowed: (address: string) => boolean;
+  /** True for one that may be of any class but a bridge, as long as the host does not use it. */
+  readonly anyClass?: (address: string) => boolean;
 }
 
 /**
@@ -41,14 +51,15 @@ export interface VfioBinding {
 /**
  * Checks that a function may be bound and says what it is like now; touches nothing.
  * For a function that is on VFIO already, `previousDriver` is that driver: the journal's older
- * record then knows better. Throws CARD_GONE, FORBIDDEN, NO_IOMMU, GROUP_NOT_VIABLE, PLUG_FAILED.
+ * record then knows better. Throws CARD_GONE, FORBIDDEN, IN_USE by the host itself, NO_IOMMU,
+ * GROUP_NOT_VIABLE, PLUG_FAILED.
  */
 export async function prepareBind(host: VfioHost, address: string): Promise<BindRecord> {
   const path = pciPath(address);
   if (!host.allowed(address)) {
     throw new Fault("FORBIDDEN", `${address} is not on this host's list`, { address });
   }
-  await checkClass(host.port, address);
+  await checkClass(host, address);
   await checkExternal(host.port, address);
   if ((await groupOf(host.port, address)) === undefined) {
     throw new Fault("NO_IOMMU", `${address} has no IOMMU group`, { address });
@@ -66,14 +77,23 @@ export async function prepareBind(host: VfioHost, address: string): Promise<Bind
   };
 }
 
-async function checkClass(port: SysfsPort, address: string): Promise<void> {
-  try {
-    const { classCode } = await readPciFunction(port, address);
-    if (!refusedClasses.includes(classCode.slice(0, 2))) return;
+async function checkClass(host: VfioHost, address: string): Promise<void> {
+  const classCode = await classOf(host.port, address);
+  if (!isRefusedClass(classCode)) return;
+  if (classCode.startsWith(bridgeClass) || host.anyClass?.(address) !== true) {
     throw new Fault("FORBIDDEN", `${address} is of a class that is never given away`, {
       address,
       classCode,
     });
+  }
+  // Somebody may have mounted it since the last scan.
+  const use = await hostUse(host.port, address);
+  if (use !== undefined) throw new Fault("IN_USE", `The host uses ${address}: ${use}`, { address });
+}
+
+async function classOf(port: SysfsPort, address: string): Promise<string> {
+  try {
+    return (await readPciFunction(port, address)).classCode;
   } catch (error) {
     if (!isKernelError(error)) throw error;
     throw new Fault("CARD_GONE", `${address} cannot be read`, { address, errno: error.code });

@@ -26,7 +26,7 @@ export interface FakeTools {
   readonly starts: readonly ToolStart[];
   /** Where the tools' files come and go. */
   readonly folder: string;
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 export interface FakeToolOptions {

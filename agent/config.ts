@@ -23,6 +23,8 @@ const settingsSchema = z.object({
   cacheMebibytes: z._default(z.int().check(z.minimum(64)), 4096),
   /** Folder for CDI files (host.md §4.5). */
   cdiDirectory: z._default(z.string(), "/var/run/cdi"),
+  /** Folder of QMP sockets, `<guest>.sock` (host.md §4.3). */
+  qmpDirectory: z._default(z.string(), "/run/gatehouse-agent/qmp"),
   /** Cards of a simulated kernel instead of this machine's: how many of each kind. */
   simulated: z.optional(
     z.object({
@@ -70,6 +72,7 @@ const variables: Readonly<Record<string, readonly [keyof Settings, Reader]>> = {
   GATEHOUSE_IMAGE_ORIGINS: ["imageOrigins", list],
   GATEHOUSE_CACHE_MEBIBYTES: ["cacheMebibytes", number],
   GATEHOUSE_CDI_DIRECTORY: ["cdiDirectory", words],
+  GATEHOUSE_QMP_DIRECTORY: ["qmpDirectory", words],
 };
 
 /**

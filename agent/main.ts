@@ -111,7 +111,10 @@ async function optionsOf(settings: Settings, identity: Identity): Promise<AgentO
     cloud: { socketUrl: identity.socketUrl, httpUrl: settings.url ?? identity.httpUrl },
     stateDir,
     machine: await machineOf(thisMachine),
-    hypervisors: hypervisors({ cdi: { directory: settings.cdiDirectory } }),
+    hypervisors: hypervisors({
+      cdi: { directory: settings.cdiDirectory },
+      qemu: { directory: settings.qmpDirectory },
+    }),
     clock,
     random: Math.random,
     sleep: systemSleep,

@@ -37,7 +37,9 @@ function isSamePlug(plug: NonNullable<HandleRecord["plug"]>, wished: DesiredHand
 }
 
 function isSameTarget(one: PlugTarget, other: PlugTarget | undefined): boolean {
-  return one.hypervisor === other?.hypervisor && one.domain === other.domain;
+  if (other === undefined) return false;
+  const { hypervisor, domain, bus } = other;
+  return one.hypervisor === hypervisor && one.domain === domain && one.bus === bus;
 }
 
 /** The first handle that must be bound or plugged; asked only when the image part is met. */

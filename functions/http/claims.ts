@@ -188,8 +188,8 @@ async function plug({ store }: Claiming, call: Call<AttachRequest>): Promise<Ans
 /** A handle that is in a guest, or on its way, goes to no other one before it is out. IN_USE. */
 function checkElsewhere(handle: Handle | undefined, to: AttachRequest): void {
   if (handle?.plugged !== true && handle?.state !== "plugged") return;
-  const { hypervisor = "another", domain } = handle.target ?? {};
-  if (hypervisor === to.hypervisor && domain === to.domain) return;
+  const { hypervisor = "another", domain, bus } = handle.target ?? {};
+  if (hypervisor === to.hypervisor && domain === to.domain && bus === to.bus) return;
   const where = domain === undefined ? hypervisor : `${hypervisor} ${domain}`;
   throw new Fault("IN_USE", `plugged for ${where}`, { expected: "detach first" });
 }

@@ -1,9 +1,11 @@
+import type { HypervisorName } from "./hypervisors.ts";
 import type { HandleState } from "./lifecycle.ts";
 
 /** Where a handle should be plugged; what each plugin needs beside its name. */
 export interface PlugTarget {
-  readonly hypervisor: "libvirt" | "cdi";
+  readonly hypervisor: HypervisorName;
   readonly domain?: string | undefined;
+  readonly bus?: string | undefined;
 }
 
 /** What a plugin returned for a plugged handle. */
@@ -12,6 +14,17 @@ export interface Attachment {
   readonly pciAddress?: string | undefined;
   readonly xml?: string | undefined;
   readonly cdi?: string | undefined;
+  readonly device?: string | undefined;
+  readonly bus?: string | undefined;
+  readonly handleInfo?: HandleInfo | undefined;
+}
+
+/** A PCI address as Nova wants it: hex without 0x (host.md §4.1). */
+export interface HandleInfo {
+  readonly domain: string;
+  readonly bus: string;
+  readonly device: string;
+  readonly function: string;
 }
 
 /** Who holds a handle. `binding` until the agent has proven the claim's wish. */

@@ -52,7 +52,10 @@ export async function startSimulatedHost(options: HostOptions): Promise<Simulate
     cloud: { socketUrl: options.socketUrl ?? socketUrlOf(options.url), httpUrl: options.url },
     stateDir,
     driver: simulatedDriver({ hostId: identity.host, port: kernel, pr: kernel }),
-    hypervisors: hypervisors({ cdi: { directory: join(dir, "cdi") } }),
+    hypervisors: hypervisors({
+      cdi: { directory: join(dir, "cdi") },
+      qemu: { directory: join(dir, "qmp") },
+    }),
     kernel,
     clock: systemClock,
     random: Math.random,

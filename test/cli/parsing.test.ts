@@ -21,7 +21,10 @@ describe("what is typed wrongly", () => {
     ["program c --image --wait", "--image: a value is missing"],
     ["program c --image", "--image: a value is missing"],
     ["program c --image x --wait=no", "--wait: takes no value"],
-    ["attach c --hypervisor libvrt", "libvrt is not one of libvirt | cdi; did you mean libvirt?"],
+    [
+      "attach c --hypervisor libvrt",
+      "libvrt is not one of libvirt | qemu | cdi | openstack; did you mean libvirt?",
+    ],
     ["claims list --limit many", "--limit: many is not a whole number"],
     ["claims renew c --lease soon", "--lease: soon is not a time span"],
     ["claims renew c --lease 5w", "--lease: 5w is not a time span"],

@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { hypervisorNames } from "#domain/hypervisors";
 import { listOf, name, page, time, traitName, trouble, uuid } from "./common.ts";
 import { programRequest } from "./deployables.ts";
 
@@ -50,6 +51,16 @@ export const claim = z.object({
       pciAddress: z.optional(z.string()),
       xml: z.optional(z.string()),
       cdi: z.optional(z.string()),
+      device: z.optional(z.string()),
+      bus: z.optional(z.string()),
+      handleInfo: z.optional(
+        z.object({
+          domain: z.string(),
+          bus: z.string(),
+          device: z.string(),
+          function: z.string(),
+        }),
+      ),
     }),
   ),
   plugError: z.optional(trouble),
@@ -83,8 +94,11 @@ export const released = z.object({
 export type ReleasedView = z.infer<typeof released>;
 
 export const attachRequest = z.strictObject({
-  hypervisor: z.enum(["libvirt", "cdi"]),
-  domain: z.optional(label),
+  hypervisor: z.enum(hypervisorNames),
+  /** The guest's name; it becomes part of a path and of an argument list on the host. */
+  domain: z.optional(z.string().check(z.regex(/^[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}$/))),
+  /** For qemu: id of the empty pcie-root-port to take. */
+  bus: z.optional(z.string().check(z.regex(/^[A-Za-z][A-Za-z0-9_.-]{0,63}$/))),
 });
 export type AttachRequest = z.infer<typeof attachRequest>;
 

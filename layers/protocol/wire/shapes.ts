@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { hypervisorNames } from "#domain/hypervisors";
 
 /** Parts that several wire messages share. Objects are loose: unknown members are kept (design §6). */
 
@@ -52,17 +53,31 @@ export type ImageReference = z.infer<typeof imageReference>;
 
 /** Where a handle should be plugged: the plugin's name and what that plugin needs. */
 export const plugTarget = z.looseObject({
-  hypervisor: z.enum(["libvirt", "cdi"]),
+  hypervisor: z.enum(hypervisorNames),
+  /** The guest: a libvirt domain, or the name of a QMP socket. */
   domain: z.optional(label),
+  /** For qemu: id of the empty pcie-root-port to take. Absent = any. */
+  bus: z.optional(label),
 });
 export type PlugTarget = z.infer<typeof plugTarget>;
 
-/** What a plugin returned: libvirt XML, a CDI device name. */
+/** An address as Nova reads it: hex without 0x (host.md §4.1). */
+export const handleInfo = z.looseObject({
+  domain: z.string().check(z.regex(/^[0-9a-f]{4,8}$/)),
+  bus: z.string().check(z.regex(/^[0-9a-f]{2}$/)),
+  device: z.string().check(z.regex(/^[01][0-9a-f]$/)),
+  function: z.string().check(z.regex(/^[0-7]$/)),
+});
+
+/** What a plugin returned: libvirt XML, a CDI device name, QEMU's device and port, Nova's handle. */
 export const attachment = z.looseObject({
   hypervisor: label,
   pciAddress: z.optional(pciAddress),
   xml: z.optional(z.string().check(z.maxLength(8192))),
   cdi: z.optional(z.string().check(z.maxLength(512))),
+  device: z.optional(label),
+  bus: z.optional(label),
+  handleInfo: z.optional(handleInfo),
 });
 export type Attachment = z.infer<typeof attachment>;
 

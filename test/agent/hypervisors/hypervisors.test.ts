@@ -21,7 +21,9 @@ let plugins: ReadonlyMap<string, Hypervisor>;
 
 beforeEach(async () => {
   directory = join(await mkdtemp(join(tmpdir(), "gatehouse-cdi-")), "cdi");
-  plugins = new Map(hypervisors({ cdi: { directory } }).map((one) => [one.name, one]));
+  plugins = new Map(
+    hypervisors({ cdi: { directory }, qemu: { directory } }).map((one) => [one.name, one]),
+  );
 });
 
 afterEach(async () => {

@@ -99,8 +99,8 @@ async function equip(
       sleep,
       deadlineMs: kernelWriteMs,
       allowed: (address) => drivers.has(address),
-      // That driver takes a class that is refused otherwise only by the operator's list.
-      anyClass: (address) => drivers.get(address) === "pci",
+      // A scan has cards of such classes only by the operator's list or by their drivers' evidence.
+      anyClass: (address) => drivers.has(address),
     },
     images: await openImageCache({
       folder: join(options.stateDir, "images"),

@@ -6,6 +6,20 @@ import { isKernelError } from "./host/sysfs-port.ts";
 
 const origin = z.string().check(z.regex(/^https?:\/\/[^/]+$/));
 
+/** `vendor:device`, `vendor:device:subvendor:subdevice`, or a PCI address. */
+const cardMatch =
+  /^([0-9a-f]{4}(:[0-9a-f]{4}){1}((:[0-9a-f]{4}){2})?|[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7])$/;
+
+/** One entry of the operator's list. */
+const cardEntry = z.object({
+  match: z.string().check(z.regex(cardMatch)),
+  kind: z._default(z.enum(["FPGA", "GPU", "NIC", "QAT", "SSD"]), "FPGA"),
+  vendor: label,
+  product: label,
+  /** Without one the card is handed out as it is. */
+  driver: z._default(z.enum(["dfl", "opae", "xrt", "aws-fpga", "fpga-manager", "pci"]), "pci"),
+});
+
 /** What an operator may set; every member has a default. */
 const settingsSchema = z.object({
   /** Base URL of the cloud's HTTPS API. */
@@ -25,6 +39,12 @@ const settingsSchema = z.object({
   cdiDirectory: z._default(z.string(), "/var/run/cdi"),
   /** Folder of QMP sockets, `<guest>.sock` (host.md §4.3). */
   qmpDirectory: z._default(z.string(), "/run/gatehouse-agent/qmp"),
+  /** Cards beside those known, and of classes that are refused otherwise (host.md §1.7, §6.2). */
+  cards: z._default(z.array(cardEntry), []),
+  /** Cards that are left alone: PCI addresses, `vendor:device`, or these with the subsystem. */
+  deny: z._default(z.array(z.string().check(z.regex(cardMatch))), []),
+  /** Folder of images that erase, `*.gbs` and `*.xclbin`, one for each shell. */
+  blankImages: z._default(z.string(), "/etc/gatehouse-agent/blank"),
   /** Cards of a simulated kernel instead of this machine's: how many of each kind. */
   simulated: z.optional(
     z.object({

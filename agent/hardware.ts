@@ -2,10 +2,12 @@ import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { dirname, extname, join } from "node:path";
 import { Fault } from "#domain/faults";
+import { readBlankImages } from "./blank-images.ts";
 import { cardMemory } from "./card-memory.ts";
 import type { Settings } from "./config.ts";
-import { cardsDriver } from "./drivers/cards.ts";
+import { blanksOf, cardsDriver } from "./drivers/cards.ts";
 import type { Driver } from "./drivers/driver.ts";
+import type { CardTable } from "./drivers/pci-ids.ts";
 import { simulatedDriver } from "./drivers/simulated.ts";
 import { realSleep } from "./host/deadline.ts";
 import { replaceFile } from "./host/files.ts";
@@ -25,12 +27,29 @@ export interface Hardware {
 }
 
 /** This machine's kernel and cards. */
-function linuxHardware({ stateDir }: Settings, hostId: string, log: Log): Hardware {
+async function linuxHardware(settings: Settings, hostId: string, log: Log): Promise<Hardware> {
+  const { stateDir, blankImages, deny } = settings;
   const children = kernelChildren({ script: siblingScript("kernel-child"), sleep: realSleep });
   const kernel = linuxSysfs({ root: "", children });
   const pr = linuxCardPort({ port: kernel, children });
-  const driver = cardsDriver({ hostId, port: kernel, pr, memory: cardMemory(stateDir, log) });
+  const driver = cardsDriver({
+    hostId,
+    port: kernel,
+    pr,
+    memory: cardMemory(stateDir, log),
+    blanks: blanksOf(await readBlankImages(blankImages)),
+    cards: listedCards(settings),
+    deny,
+  });
   return { kernel, driver };
+}
+
+/** The operator's list in the form drivers look cards up in. */
+function listedCards({ cards }: Settings): CardTable {
+  const entries = cards.map(({ match, driver, ...rest }) => {
+    return [match, { ...rest, family: driver, listed: true }] as const;
+  });
+  return Object.fromEntries(entries);
 }
 
 /** A program beside this one: a source beside a source, a bundle beside a bundle. */
@@ -51,7 +70,7 @@ export async function openHardware(
   hostId: string,
   log: Log,
 ): Promise<Hardware> {
-  if (settings.simulated === undefined) return linuxHardware(settings, hostId, log);
+  if (settings.simulated === undefined) return await linuxHardware(settings, hostId, log);
   const path = join(settings.stateDir, snapshotFile);
   const snapshot = await readSnapshot(path);
   const kernel = memoryKernel({

@@ -21,6 +21,7 @@ import { rebindDfl, renewDfl } from "./dfl-repair.ts";
 import { askPort, type DflPort, type DflView, type PortAnswer, readDfl } from "./dfl-view.ts";
 import type { Place } from "./driver.ts";
 import { requireLayout, requireVfs } from "./operating.ts";
+import { scrubPart } from "./scrub-method.ts";
 
 const regionKey = (port: DflPort): string => `port${port.id}`;
 
@@ -30,7 +31,8 @@ const regionKey = (port: DflPort): string => `port${port.id}`;
  */
 export const dfl: CardFamily = {
   name: "dfl",
-  recognises: ({ names, known }) => names.includes("fpga_region") || known?.family === "dfl",
+  recognises: ({ names, known, remembered }) =>
+    names.includes("fpga_region") || (remembered ?? known?.family) === "dfl",
   async describe(context, card) {
     const view = await viewOf(context, card.cardId, card.pci.address);
     const deployables: InventoryDeployable[] = [];
@@ -94,7 +96,7 @@ async function viewOf(context: CardContext, cardId: string, pf: string): Promise
   if (!(await isOnVfio(context.port, pf))) {
     const view = await readDfl(context.port, pf);
     const { engine, interfaceId } = view;
-    if (isWhole(view)) context.memory.remember(cardId, { engine, interfaceId });
+    if (isWhole(view)) context.memory.remember(cardId, { family: "dfl", engine, interfaceId });
     return view;
   }
   const facts = factsSchema.safeParse(context.memory.recall(cardId));
@@ -123,11 +125,13 @@ async function describePort(
     region,
     ...(view.interfaceId !== undefined && { interfaceId: view.interfaceId }),
     programmable: view.interfaceId !== undefined,
-    scrubMethod: "erase",
     sharing: "none",
     ...loadedPart(await loadedBy(context, card.cardId, port, answer)),
     health: await healthBy(context, card.pci.address, answer),
-    handles: [await handleOf(context, card.pci.address, view, port)],
+    ...(await scrubPart(context, {
+      interfaceId: view.interfaceId,
+      handles: [await handleOf(context, card.pci.address, view, port)],
+    })),
   };
 }
 

@@ -1,4 +1,4 @@
-import { type Deployable, freeHandles, heldHandles, isOfferable } from "./deployable.ts";
+import { type Deployable, freeHandles, heldHandles, isLost, isOfferable } from "./deployable.ts";
 import { type Image, isActive } from "./image.ts";
 import { customName, imageTraits } from "./traits.ts";
 
@@ -72,9 +72,13 @@ function provider(
   };
 }
 
-/** A deployable that is not shared counts once, whatever its number of handles. */
-function handleCount(deployable: Deployable): number {
-  return deployable.sharing === "none" ? 1 : Object.keys(deployable.handles).length;
+/**
+ * A deployable that is not shared counts once, whatever its number of handles. Those of another
+ * layout do not count, unless a claim still holds one.
+ */
+export function handleCount({ sharing, handles }: Deployable): number {
+  if (sharing === "none") return 1;
+  return Object.values(handles).filter((one) => one.holder !== undefined || !isLost(one)).length;
 }
 
 function usableCount(deployable: Deployable): number {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Deployable } from "#domain/deployable";
+import { type Deployable, lostReason } from "#domain/deployable";
 import { isCompatible, poolProviders, possibleTraits } from "#domain/inventory";
 import { deployable, gzip, handle, held, image, loadedWith, shared, uuid } from "./builders.ts";
 
@@ -31,11 +31,19 @@ describe("pool providers", () => {
     ["being scrubbed", { imageGeneration: 6 }],
     ["on a silent host", { hostOnline: false }],
     ["disabled", { enabled: false }],
+    ["held by an operation", { cardOperation: uuid(400) }],
     ["degraded", { health: { state: "degraded" } }],
     ["without a way to scrub it", { scrubMethod: undefined }],
   ])("reserve a card that is %s", (_why, facts) => {
     const [pool] = poolProviders("n", cards({}, facts), []);
     expect(pool?.inventory).toMatchObject({ total: 2, reserved: 1, max_unit: 2 });
+  });
+
+  it("count the handles of this layout, and one of another only while a claim has it", () => {
+    const lost = { attachable: false, reason: lostReason };
+    const handles = { pf: handle(), vf0: handle(lost), vf1: held("c1", lost) };
+    const [pool] = poolProviders("n", [deployable({ sharing: "any", handles })], []);
+    expect(pool?.inventory).toMatchObject({ total: 2, reserved: 0 });
   });
 
   it("do not reserve a claimed card, which has its allocation, whatever becomes of it", () => {

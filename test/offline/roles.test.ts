@@ -1,12 +1,16 @@
 import { generateKeyPairSync } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import type { CardOperationView } from "#protocol/http/cards";
 import type { ClaimView } from "#protocol/http/claims";
+import type { DeviceView } from "#protocol/http/deployables";
 import type { ImageView } from "#protocol/http/images";
 import { signManifest } from "#protocol/images/manifest";
 import type { Api } from "../../localstack/hosts/api.ts";
+import { until } from "../../localstack/tour/steps.ts";
 import { runTour } from "../../localstack/tour/tour.ts";
 import { roleId, roles } from "../../tools/roles.ts";
 import { type Access, around, isAllowed, recordAccess } from "./access.ts";
+import { deployables } from "./settling.ts";
 import { type Offline, offered, startOffline } from "./support.ts";
 
 const accesses: Access[] = [];
@@ -90,6 +94,18 @@ async function everythingElse(): Promise<void> {
   for (const verb of ["disable", "enable"]) {
     await api("POST", `/v1/deployables/${one?.id ?? ""}/${verb}`);
   }
+  await until("everything on offer again", async () =>
+    (await deployables(api)).every((one) => one.offered) ? true : undefined,
+  );
+  const { items } = await api<{ items: DeviceView[] }>("GET", "/v1/devices");
+  const card = items[0]?.id ?? "";
+  const { id: operation } = await api<CardOperationView>("POST", `/v1/devices/${card}/operations`, {
+    kind: "rescan",
+  });
+  await until("the operation to end", async () => {
+    const path = `/v1/devices/${card}/operations/${operation}`;
+    return (await api<CardOperationView>("GET", path)).state === "succeeded" ? true : undefined;
+  });
   for (const verb of ["drain", "activate"]) await api("POST", `/v1/hosts/host-1/${verb}`);
   const sweep = await offline.cloud.load("functions/events/sweep.handler");
   await sweep({} as never, {} as never);

@@ -1,6 +1,6 @@
 import { type Deployable, heldHandles, isOfferable } from "#domain/deployable";
 import type { Image } from "#domain/image";
-import { possibleTraits } from "#domain/inventory";
+import { handleCount, possibleTraits } from "#domain/inventory";
 import { capacity } from "#domain/matching";
 
 /** How many deployables have or could have a trait, and how many of those are on offer now. */
@@ -44,7 +44,7 @@ export function classCounts(deployables: readonly Deployable[]): readonly ClassC
   return byName(
     [...classes].map(([name, members]) => ({
       name,
-      total: sum(members, totalOf),
+      total: sum(members, handleCount),
       free: sum(members, freeOf),
       held: sum(members, (one) => heldHandles(one).length),
     })),
@@ -54,10 +54,6 @@ export function classCounts(deployables: readonly Deployable[]): readonly ClassC
 /** A card that vanished counts only while a claim holds it. */
 function isCounted(deployable: Deployable): boolean {
   return deployable.present || heldHandles(deployable).length > 0;
-}
-
-function totalOf(deployable: Deployable): number {
-  return deployable.sharing === "none" ? 1 : Object.keys(deployable.handles).length;
 }
 
 function freeOf(deployable: Deployable): number {

@@ -1,4 +1,5 @@
 import { Fault } from "#domain/faults";
+import { isAgfi } from "#protocol/images/afi";
 import { isPciAddress } from "./pci.ts";
 
 /** One FPGA of an AWS instance as its tools tell (host.md §1.6). */
@@ -17,13 +18,6 @@ export interface AfiSlot {
 }
 
 type Image = Pick<AfiSlot, "agfi" | "status" | "error" | "errorName">;
-
-const agfiPattern = /^agfi-[0-9a-f]{17}$/;
-
-/** True for the id that AWS's tools take; regional `afi-` ids are none (host.md §2.6). */
-export function isAgfi(text: string): boolean {
-  return agfiPattern.test(text);
-}
 
 /** The slots that `fpga-describe-local-image-slots` names. Throws as {@link parseAfiSlots}. */
 export function slotNumbers(text: string): readonly number[] {

@@ -1,5 +1,5 @@
 import { Fault, type FaultCode } from "#domain/faults";
-import { isAgfi } from "./afi-slots.ts";
+import { isAgfi } from "#protocol/images/afi";
 import { addressParts } from "./pci.ts";
 import type { ToolName } from "./tools.ts";
 

@@ -1,8 +1,10 @@
+import { createHash } from "node:crypto";
+import { afiFunctionId } from "#protocol/images/afi";
 import { encodeGbs } from "#protocol/images/encode-gbs";
 import { encodeXclbin } from "#protocol/images/encode-xclbin";
 import { readImageHeader } from "#protocol/images/header";
 import type { BlankImage } from "../../agent/drivers/card-family.ts";
-import type { Place } from "../../agent/drivers/driver.ts";
+import type { Place, VerifiedImage } from "../../agent/drivers/driver.ts";
 import { blankFunction } from "../../agent/host/memory-kernel/cards.ts";
 import type { MemoryKernel } from "../../agent/host/memory-kernel/kernel.ts";
 import { guest, toVfio } from "../agent/kernels.ts";
@@ -35,6 +37,23 @@ export function blankImage(format: "gbs" | "xclbin", interfaceId: string): Blank
   const header = readImageHeader(bytes, bytes.length);
   const payloadOffset = header.format === "gbs" ? header.payloadOffset : 0;
   return { functionId: blankFunction, interfaceId, bytes, payloadOffset };
+}
+
+/** A checked AFI, which is its id and no more. */
+export function afiImage(agfi: string, interfaceId: string): VerifiedImage {
+  const bytes = Buffer.from(`${agfi}\n`);
+  return { ...checked(bytes), functionId: afiFunctionId(agfi), interfaceId, format: "afi" };
+}
+
+/** A checked raw bitstream, of which a manifest said what it is. */
+export function rawImage(functionId: string, interfaceId: string): VerifiedImage {
+  const bytes = Buffer.from(`bits of ${functionId}`);
+  return { ...checked(bytes), functionId, interfaceId, format: "raw" };
+}
+
+function checked(bytes: Buffer) {
+  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  return { id: "99999999-9999-4999-8999-999999999999", sha256, bytes, payloadOffset: 0 };
 }
 
 type Hands = Pick<DriverSubject, "intoGuest" | "breakCard" | "removeCard">;

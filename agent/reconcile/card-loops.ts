@@ -8,7 +8,7 @@ const longestWait = 10_000;
 
 interface Loop {
   readonly waiting: Set<Site>;
-  /** Work on the whole card; it goes before the turns of its deployables. */
+  /** Work on the whole card; it waits until none of its deployables has a step to take. */
   readonly jobs: (() => Promise<void>)[];
   running: Promise<void> | undefined;
 }
@@ -46,7 +46,7 @@ export class CardLoops {
     loop.running ??= this.#run(loop);
   }
 
-  /** Runs work on a whole card while none of its deployables has a turn. It must not reject. */
+  /** Runs work on a whole card once its deployables have come to rest. It must not reject. */
   alone(cardId: string, job: () => Promise<void>): void {
     if (this.#stopped) return;
     const loop = this.#loop(cardId);
@@ -84,13 +84,13 @@ export class CardLoops {
     // Starts in a microtask, so that everything woken in one go is there before the first turn.
     await Promise.resolve();
     while (!this.#stopped) {
-      const job = loop.jobs.shift();
-      if (job !== undefined) {
+      const [site] = loop.waiting;
+      if (site === undefined) {
+        const job = loop.jobs.shift();
+        if (job === undefined) break;
         await job();
         continue;
       }
-      const [site] = loop.waiting;
-      if (site === undefined) break;
       loop.waiting.delete(site);
       const result = await this.#take(site);
       if (result === "stepped") loop.waiting.add(site);

@@ -81,7 +81,7 @@ function invalid(field: string, expected: string): Fault {
  * operation may be its only cure, so that does not count. A card that is gone can only be looked for.
  */
 export function checkOperable(
-  device: Device,
+  device: Pick<Device, "id" | "present">,
   members: readonly Deployable[],
   kind: CardKind,
 ): void {

@@ -1,4 +1,5 @@
 import { expect } from "vitest";
+import { checkOperable, giveBack, withhold } from "#domain/card";
 import {
   type Deployable,
   freeHandles,
@@ -6,6 +7,7 @@ import {
   isOfferable,
   type WantedImage,
 } from "#domain/deployable";
+import { isFault } from "#domain/faults";
 import { applyReport, type Decision, type Report } from "#domain/report";
 import { abandon, attach, detach, grant, lift, mark, program, release } from "#domain/transitions";
 import { type Agent, describe, greet, hear, reboot, work } from "./agent-model.ts";
@@ -151,12 +153,41 @@ export const acts: Record<string, Act> = {
   "vanish or come back": ({ agent }) => {
     agent.away = !agent.away;
   },
+  "take the card": (world) => {
+    if (world.cloud.cardOperation === undefined && isOperable(world.cloud)) {
+      world.cloud = withhold(world.cloud, "operation", 0);
+    }
+  },
+  "operate on the card": ({ cloud, agent }) => {
+    if (cloud.cardOperation === undefined || agent.away) return;
+    agent.dirty = true;
+    for (const name of Object.keys(cloud.handles)) agent.dirtyHandles.add(name);
+  },
+  "give the card back": giveCardBack,
   "change behind our back": ({ agent }) => {
     agent.loaded = { functionId: gzip.functionId };
     agent.record = undefined;
     agent.foreign = "hand";
   },
 };
+
+/** Whether an operation may take the card; who asks while a claim holds it is refused. */
+function isOperable(cloud: Deployable): boolean {
+  try {
+    checkOperable({ id: cloud.device, present: cloud.present }, [cloud], "layout");
+    return true;
+  } catch (error) {
+    if (heldHandles(cloud).length > 0) expect(isFault(error, "IN_USE")).toBe(true);
+    return false;
+  }
+}
+
+/** The end of an operation, or its deadline. */
+export function giveCardBack(world: World): void {
+  if (world.cloud.cardOperation === undefined) return;
+  expect(heldHandles(world.cloud), "nothing is granted meanwhile").toEqual([]);
+  world.cloud = giveBack(world.cloud, "layout", 0);
+}
 
 /** What opens a session: lifted counters, floors, perhaps the boot id; then one report. */
 export function hello(world: World, isBootTold = true): void {

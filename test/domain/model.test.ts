@@ -11,7 +11,15 @@ import {
 import { release } from "#domain/transitions";
 import { hear, newAgent, work } from "./agent-model.ts";
 import { deployable, handle, shared } from "./builders.ts";
-import { acts, deliver, hello, type Script, send, type World } from "./model-world.ts";
+import {
+  acts,
+  deliver,
+  giveCardBack,
+  hello,
+  type Script,
+  send,
+  type World,
+} from "./model-world.ts";
 
 function check(before: Deployable, world: World): void {
   const { cloud, claims } = world;
@@ -56,6 +64,7 @@ function checkOffer({ cloud, agent, sent, heard }: World): void {
 function settle(world: World): void {
   const { agent } = world;
   agent.away = false;
+  giveCardBack(world);
   if (!world.cloud.hostOnline) hello(world);
   for (let turn = 0; turn < 60; turn += 1) {
     hear(agent, world.cloud);
@@ -84,11 +93,13 @@ const fresh: Partial<Deployable> = {
   bootId: undefined,
 };
 const onePf = deployable({ ...fresh, handles: { pf: handle({ state: "releasing" }) } });
+const reset = { scrubMethod: "reset", imageGeneration: 0, wish: {} } as const;
+const twoVfs = shared("any", { ...fresh, handles: two, ...reset });
 const cards = fc.constantFrom(
   onePf,
   shared("none", { ...fresh, handles: two }),
   shared("any", { ...fresh, handles: two }),
-  shared("any", { ...fresh, handles: two, scrubMethod: "reset", imageGeneration: 0, wish: {} }),
+  twoVfs,
 );
 
 /** A scrub and reload that the agent finished unheard, and then the card changed. */
@@ -98,7 +109,15 @@ const finished: Script = [
   ["release a claim", 0],
   ["work unheard", 9],
 ];
+/** An operation that leaves behind what nobody knows, ended before its agent has cleaned anything. */
+const operated: Script = [
+  ["take the card", 0],
+  ["operate on the card", 0],
+  ["give the card back", 0],
+];
 const mishaps: [Deployable, Script][] = [
+  [onePf, operated],
+  [twoVfs, [...operated, ["tell", 0]]],
   [onePf, [...finished, ["change behind our back", 0]]],
   [onePf, [...finished, ["reboot", 1], ["tell", 0]]],
   [onePf, [...finished, ["reboot", 2], ["tell", 0]]],

@@ -28,6 +28,35 @@ test("a message comes back as it was sent, with members nobody knows yet", () =>
   expect(decodeCloudMessage(JSON.stringify(drain))).toEqual(drain);
 });
 
+test("card operations and their reports come back with members nobody knows yet", () => {
+  const card = {
+    type: "card",
+    cardId: "slot-1",
+    operation: id,
+    kind: "layout",
+    layout: "vfs",
+    vfs: 4,
+    requestedAt: 1,
+    deadline: 2,
+    floors: { [id]: { imageGeneration: 3, fences: { vf0: 4 }, mood: "good" } },
+    mood: "good",
+  } as const;
+  expect(decodeCloudMessage(encodeMessage(card))).toEqual(card);
+  expect(faultOf(() => decodeAgentMessage(encodeMessage(card))).code).toBe("UNKNOWN_MESSAGE");
+  const told = { type: "card-report", epoch: 1, cardId: "slot-1", operation: id } as const;
+  const report = { ...told, state: "failed", inventoryHash: "hash", mood: "good" } as const;
+  expect(decodeAgentMessage(encodeMessage(report))).toEqual(report);
+  const pending = JSON.stringify({ ...report, state: "pending" });
+  expect(faultOf(() => decodeAgentMessage(pending))).toMatchObject({
+    code: "INVALID_MESSAGE",
+    detail: { field: "state" },
+  });
+  expect(faultOf(() => decodeCloudMessage(JSON.stringify({ ...card, vfs: 65 })))).toMatchObject({
+    code: "INVALID_MESSAGE",
+    detail: { field: "vfs" },
+  });
+});
+
 test.each([
   ["not JSON", "{", "INVALID_MESSAGE", undefined],
   ["no object", "[]", "INVALID_MESSAGE", "type"],

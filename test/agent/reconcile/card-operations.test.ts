@@ -263,19 +263,20 @@ test("no step of a deployable runs beside an operation on its card", async () =>
     scrub: "erase",
     handles: { vf0: { fence: 0, plugged: false, clean: true } },
   });
+  world.cloud.wish(scrub(world.port0));
+  await time.until(() => order.length === 1, "a scrub");
   const operation = card({ kind: "rebind", layout: undefined });
   world.cloud.line?.send(operation);
-  await time.until(() => order.length === 1, "the operation");
-  world.cloud.wish(scrub(world.port0));
+  await time.until(() => order.length === 3, "the operation");
   world.cloud.wish(scrub(world.port1));
   const isScrubbed = (id: string) => world.report(id)?.phase === "ready";
   await time.until(() => isScrubbed(world.port0) && isScrubbed(world.port1), "both scrubs");
   expect(ended(operation)?.state).toBe("succeeded");
   expect(order).toEqual([
-    "operation begins",
-    "operation ends",
     "scrub begins",
     "scrub ends",
+    "operation begins",
+    "operation ends",
     "scrub begins",
     "scrub ends",
   ]);

@@ -30,8 +30,8 @@ export interface Blanks {
 }
 
 /**
- * Facts of cards whose only function is in a guest, from the time before. Nothing is decided by
- * them: they only keep such a card in the inventory as what it is.
+ * Facts of cards from the time before, for what they cannot be asked: such as what a card is whose
+ * only function is in a guest. A driver must do no harm when they are lost or stale.
  */
 export interface CardMemory {
   recall(cardId: string): unknown;

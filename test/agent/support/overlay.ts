@@ -76,8 +76,8 @@ export async function whileDriven(
   function_: string,
   entries: () => Readonly<Record<string, Extra>>,
 ): Promise<Extras> {
-  const target = await base.readlink(`${function_}/driver`).catch(() => "vfio-pci");
-  if (target.endsWith("/vfio-pci")) return {};
+  const target = await base.readlink(`${function_}/driver`).catch(() => "");
+  if (target === "" || target.endsWith("/vfio-pci")) return {};
   const answers = await base.read(`${function_}/vendor`).then(
     () => true,
     () => false,

@@ -4,7 +4,7 @@ import type { ClaimView } from "#protocol/http/claims";
 import type { DeployableView, DeviceView } from "#protocol/http/deployables";
 import type { Api } from "../../localstack/hosts/api.ts";
 import { until } from "../../localstack/tour/steps.ts";
-import { deployables, deployableWhen } from "./settling.ts";
+import { claimWhen, deployables, deployableWhen } from "./settling.ts";
 import { type Offline, startOffline } from "./support.ts";
 
 let offline: Offline;
@@ -37,6 +37,13 @@ async function operate(body: object): Promise<CardOperationView> {
   });
 }
 
+/** Puts a claim's handle into a guest. */
+async function attached(claim: string): Promise<void> {
+  await claimWhen(api, claim, ({ state }) => state === "Bound");
+  await api("POST", `/v1/claims/${claim}/attach`, { hypervisor: "libvirt", domain: "guest" });
+  await claimWhen(api, claim, ({ plugged }) => plugged);
+}
+
 const attachable = ({ handles }: DeployableView) =>
   handles.filter((one) => one.attachable).toSorted((a, b) => (a.name < b.name ? -1 : 1));
 const isFree = (one: DeployableView) =>
@@ -57,6 +64,7 @@ test("a card goes from VFs to its PF and back, but never under a claim", async (
 
   const { claims } = await api<{ claims: ClaimView[] }>("POST", "/v1/claims", { resourceClass });
   const claim = claims[0]?.id ?? "";
+  await attached(claim);
   await expect(operate({ kind: "layout", layout: "pf" })).rejects.toMatchObject({
     status: 409,
     problem: { code: "IN_USE", claim, deployable: one.id },
@@ -79,6 +87,7 @@ test("a card goes from VFs to its PF and back, but never under a claim", async (
     resourceClass: pfClass,
   });
   expect(again.claims[0]).toMatchObject({ handle: "pf" });
+  await attached(again.claims[0]?.id ?? "");
   await api("DELETE", `/v1/claims/${again.claims[0]?.id ?? ""}`);
   await deployableWhen(api, one.id, isFree);
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { advance, type CardOperation } from "#domain/card";
 import { type Deployable, heldHandles, isOfferable, lostReason } from "#domain/deployable";
+import { isFault } from "#domain/faults";
 import type { Device } from "#domain/host";
 import { openOperations, readCardLock } from "#store/card-lock";
 import { beginOperation, endOperation, mostMembers, noteBegun, readOperation } from "#store/cards";
@@ -149,8 +150,8 @@ describe.each([
     for (let round = 0; round < 8; round += 1) {
       const one = await world(undefined, 1);
       const outcomes = await Promise.allSettled([
-        claim(one),
-        beginOperation(one.store, one.where, one.wanted),
+        patiently(() => claim(one)),
+        patiently(() => beginOperation(one.store, one.where, one.wanted)),
       ]);
       const [now] = await all(one);
       const isHeld = now !== undefined && heldHandles(now).length > 0;
@@ -164,7 +165,7 @@ describe.each([
     const one = await world();
     const ids = [1, 2, 3].map((index) => uuid(one.number + 910 + index));
     const outcomes = await Promise.allSettled(
-      ids.map(async (id) => await beginOperation(one.store, one.where, { ...one.wanted, id })),
+      ids.map((id) => patiently(() => beginOperation(one.store, one.where, { ...one.wanted, id }))),
     );
     const won = outcomes.flatMap((outcome) =>
       outcome.status === "fulfilled" ? [outcome.value] : [],
@@ -201,8 +202,8 @@ describe.each([
     const one = await world();
     const operation = await beginOperation(one.store, one.where, one.wanted);
     const ends = await Promise.all([
-      finish(one, operation, "succeed"),
-      finish(one, operation, "fail"),
+      patiently(() => finish(one, operation, "succeed")),
+      patiently(() => finish(one, operation, "fail")),
     ]);
     expect(ends.filter((end) => end !== undefined)).toHaveLength(1);
     expect((await all(one)).map((now) => now.imageGeneration)).toEqual([6, 6]);
@@ -251,8 +252,8 @@ describe.each([
     for (let round = 0; round < 6; round += 1) {
       const one = await world();
       const [begun] = await Promise.allSettled([
-        beginOperation(one.store, one.where, one.wanted),
-        applyInventory(one.store, hostOf(one), [foundOn(one, 3)]),
+        patiently(() => beginOperation(one.store, one.where, one.wanted)),
+        patiently(() => applyInventory(one.store, hostOf(one), [foundOn(one, 3)])),
       ]);
       const marks = (await all(one)).map((now) => now.cardOperation);
       // What was found first is still dirty: then there is no operation.
@@ -264,8 +265,8 @@ describe.each([
       const operation = begun.value;
       expect(marks).toEqual(Array(3).fill(operation.id));
       await Promise.all([
-        finish(one, operation, "succeed"),
-        applyInventory(one.store, hostOf(one), [foundOn(one, 5)]),
+        patiently(() => finish(one, operation, "succeed")),
+        patiently(() => applyInventory(one.store, hostOf(one), [foundOn(one, 5)])),
       ]);
       const after = await all(one);
       expect(after).toHaveLength(5);
@@ -292,6 +293,17 @@ describe.each([
     expect(proven && isOfferable(proven)).toBe(true);
   });
 });
+
+/** Comes again while the answer is TRY_AGAIN, as a caller and an agent do. */
+async function patiently<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!isFault(error, "TRY_AGAIN")) throw error;
+    }
+  }
+}
 
 function deviceOf(number: number, count: number): Device {
   return {

@@ -1,7 +1,9 @@
 import { readdir, readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, extname, join } from "node:path";
 import { Fault, isFault } from "#domain/faults";
 import { headBytesNeeded, readImageHeader } from "#protocol/images/header";
+import { parseUuid } from "#protocol/images/uuid";
+import { uuidOf } from "#protocol/uuid";
 import type { BlankImage } from "./drivers/card-family.ts";
 import { isKernelError } from "./host/sysfs-port.ts";
 
@@ -13,7 +15,7 @@ import { isKernelError } from "./host/sysfs-port.ts";
 export async function readBlankImages(folder: string): Promise<readonly BlankImage[]> {
   const images = new Map<string, BlankImage>();
   for (const name of await namesIn(folder)) {
-    if (!/\.(gbs|xclbin)$/.test(name)) continue;
+    if (!/\.(gbs|xclbin|raw)$/.test(name)) continue;
     const image = await readBlank(join(folder, name));
     if (images.has(image.interfaceId)) {
       throw unusable(join(folder, name), `there are two for the shell ${image.interfaceId}`);
@@ -35,6 +37,7 @@ async function namesIn(folder: string): Promise<readonly string[]> {
 async function readBlank(path: string): Promise<BlankImage> {
   try {
     const bytes = await readFile(path);
+    if (extname(path) === ".raw") return rawBlank(path, bytes);
     const header = readImageHeader(bytes.subarray(0, headBytesNeeded), bytes.length);
     const { functionId, interfaceId } = header;
     if (interfaceId === undefined) throw unusable(path, "it names no shell");
@@ -44,6 +47,14 @@ async function readBlank(path: string): Promise<BlankImage> {
     if (isFault(error, "INVALID_REQUEST")) throw error;
     throw unusable(path, error instanceof Error ? error.message : String(error));
   }
+}
+
+/** A raw bitstream says nothing of itself: its name is the shell, the operator's word is the proof. */
+function rawBlank(path: string, bytes: Buffer): BlankImage {
+  const interfaceId = parseUuid(basename(path, ".raw"));
+  if (interfaceId === undefined)
+    throw unusable(path, "its name is not the interface id of a shell");
+  return { functionId: uuidOf("blank", interfaceId), interfaceId, bytes, payloadOffset: 0 };
 }
 
 function unusable(path: string, why: string): Fault {

@@ -2,7 +2,9 @@ import { readFile } from "node:fs/promises";
 import * as z from "zod/mini";
 import { Fault } from "#domain/faults";
 import { label, uuid } from "#protocol/wire/shapes";
+import { knownCards } from "./drivers/pci-ids.ts";
 import { isKernelError } from "./host/sysfs-port.ts";
+import { toolNames } from "./host/tools.ts";
 
 const origin = z.string().check(z.regex(/^https?:\/\/[^/]+$/));
 
@@ -11,14 +13,24 @@ const cardMatch =
   /^([0-9a-f]{4}(:[0-9a-f]{4}){1}((:[0-9a-f]{4}){2})?|[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7])$/;
 
 /** One entry of the operator's list. */
-const cardEntry = z.object({
-  match: z.string().check(z.regex(cardMatch)),
-  kind: z._default(z.enum(["FPGA", "GPU", "NIC", "QAT", "SSD"]), "FPGA"),
-  vendor: label,
-  product: label,
-  /** Without one the card is handed out as it is. */
-  driver: z._default(z.enum(["dfl", "opae", "xrt", "aws-fpga", "fpga-manager", "pci"]), "pci"),
-});
+const cardEntry = z.pipe(
+  z.object({
+    match: z.string().check(z.regex(cardMatch)),
+    kind: z._default(z.enum(["FPGA", "GPU", "NIC", "QAT", "SSD"]), "FPGA"),
+    vendor: label,
+    product: label,
+    driver: z.optional(z.enum(["dfl", "opae", "xrt", "aws-fpga", "fpga-manager", "pci"])),
+  }),
+  z.transform(({ driver, ...entry }) => ({ ...entry, driver: driver ?? usualDriver(entry.match) })),
+);
+
+/** Another name for a card we know must not make it another card; any other goes as it is. */
+function usualDriver(match: string): string {
+  const ids = match.split(":").slice(0, 2).join(":");
+  return knownCards[match]?.family ?? knownCards[ids]?.family ?? "pci";
+}
+
+const absolutePath = z.string().check(z.regex(/^\/[^\0]+$/));
 
 /** What an operator may set; every member has a default. */
 const settingsSchema = z.object({
@@ -43,8 +55,12 @@ const settingsSchema = z.object({
   cards: z._default(z.array(cardEntry), []),
   /** Cards that are left alone: PCI addresses, `vendor:device`, or these with the subsystem. */
   deny: z._default(z.array(z.string().check(z.regex(cardMatch))), []),
-  /** Folder of images that erase, `*.gbs` and `*.xclbin`, one for each shell. */
+  /** Folder of images that erase, `*.gbs`, `*.xclbin` and `<shell>.raw`, one for each shell. */
   blankImages: z._default(z.string(), "/etc/gatehouse-agent/blank"),
+  /** Where vendors' programs are, if not where their packages put them (host.md §2.3, §2.4). */
+  tools: z._default(z.partialRecord(z.enum(toolNames), absolutePath), {}),
+  /** Where the kernel takes the images of FPGA managers from. */
+  firmwareFolder: z._default(absolutePath, "/lib/firmware"),
   /** Cards of a simulated kernel instead of this machine's: how many of each kind. */
   simulated: z.optional(
     z.object({

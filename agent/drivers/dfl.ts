@@ -4,6 +4,7 @@ import { deployableId } from "#protocol/uuid";
 import type { InventoryDeployable, InventoryHandle } from "#protocol/wire/inventory";
 import type { Health, Loaded } from "#protocol/wire/shapes";
 import { addressAfter, pciPath } from "../host/pci.ts";
+import { named } from "../host/sysfs-port.ts";
 import { isOnVfio } from "../host/vfio-groups.ts";
 import {
   type CardContext,
@@ -56,7 +57,7 @@ export const dfl: CardFamily = {
   async requireIdle(context, place) {
     const { port } = await find(context, place);
     const [holder] = port.node === undefined ? [] : await context.port.holders(port.node);
-    if (holder) throw new Fault("IN_USE", `${port.node} is open`, { holder });
+    if (holder) throw new Fault("IN_USE", `${port.node} is open by ${named(holder)}`, { holder });
   },
   async repair(context, place) {
     const { view, port } = await find(context, place);

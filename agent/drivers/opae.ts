@@ -5,7 +5,7 @@ import { deployableId } from "#protocol/uuid";
 import type { InventoryDeployable, InventoryHandle } from "#protocol/wire/inventory";
 import type { Health, Loaded } from "#protocol/wire/shapes";
 import { listIfThere, pciPath, readIfThere, vfsOf } from "../host/pci.ts";
-import { isKernelError, type SysfsPort } from "../host/sysfs-port.ts";
+import { isKernelError, named, type SysfsPort } from "../host/sysfs-port.ts";
 import { isOnVfio } from "../host/vfio-groups.ts";
 import {
   type CardContext,
@@ -71,7 +71,7 @@ export const opae: CardFamily = {
   async requireIdle(context, place) {
     const port = portAt(await viewAt(context, place), place);
     const [holder] = port === undefined ? [] : await context.port.holders(port.node);
-    if (holder) throw new Fault("IN_USE", `${port?.node} is open`, { holder });
+    if (holder) throw new Fault("IN_USE", `${port?.node} is open by ${named(holder)}`, { holder });
   },
   async repair() {
     // fpgaconf clears the port's errors itself (host.md §2.7).

@@ -1,7 +1,7 @@
 import { Fault, isFault } from "#domain/faults";
 import { pciDevices, slotPath } from "../host/pci.ts";
 import type { Bitstream } from "../host/pr-port.ts";
-import { isKernelError } from "../host/sysfs-port.ts";
+import { isKernelError, named } from "../host/sysfs-port.ts";
 import { isOnVfio, vfioHolders } from "../host/vfio-groups.ts";
 import type { CardContext, CardFamily } from "./card-family.ts";
 import type { Place, VerifiedImage, Work } from "./driver.ts";
@@ -32,7 +32,8 @@ export async function requireSameCard({ context, place }: Target): Promise<void>
 export async function requireUnused({ context, family, place }: Target): Promise<void> {
   for (const { name, address } of place.deployable.handles) {
     const [holder] = await vfioHolders(context.port, address);
-    if (holder) throw new Fault("IN_USE", `${name} is in a guest`, { handle: name, holder });
+    if (holder)
+      throw new Fault("IN_USE", `${name} is held by ${named(holder)}`, { handle: name, holder });
     if (!context.pr.identify && (await isOnVfio(context.port, address))) {
       throw new Fault("IN_USE", `${name} is on vfio-pci, where it cannot be read back`, {
         handle: name,

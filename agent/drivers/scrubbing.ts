@@ -2,7 +2,7 @@ import { Fault } from "#domain/faults";
 import type { ScrubMethod } from "#protocol/wire/shapes";
 import { hostUse } from "../host/host-use.ts";
 import { pciPath } from "../host/pci.ts";
-import { isKernelError } from "../host/sysfs-port.ts";
+import { isKernelError, named } from "../host/sysfs-port.ts";
 import { vfioHolders } from "../host/vfio-groups.ts";
 import type { Work } from "./driver.ts";
 import {
@@ -75,7 +75,8 @@ export async function cleanHandle(target: Target, name: string): Promise<void> {
   const handle = place.deployable.handles.find((one) => one.name === name);
   if (!handle) throw new Fault("INVALID_REQUEST", `There is no handle ${name}`, { handle: name });
   const [holder] = await vfioHolders(context.port, handle.address);
-  if (holder) throw new Fault("IN_USE", `${name} is in a guest`, { handle: name, holder });
+  if (holder)
+    throw new Fault("IN_USE", `${name} is held by ${named(holder)}`, { handle: name, holder });
   const use = await hostUse(context.port, handle.address);
   if (use !== undefined) throw new Fault("IN_USE", `The host uses ${name}: ${use}`);
   await resetFunction(target, handle.address);

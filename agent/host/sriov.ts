@@ -1,7 +1,7 @@
 import { Fault } from "#domain/faults";
 import type { Sleep } from "./deadline.ts";
 import { pciPath, vfsOf } from "./pci.ts";
-import { isKernelError, type SysfsPort } from "./sysfs-port.ts";
+import { isKernelError, named, type SysfsPort } from "./sysfs-port.ts";
 import { vfioHolders } from "./vfio-groups.ts";
 
 /** What changing the number of VFs needs. `deadlineMs` bounds each write. */
@@ -25,7 +25,8 @@ export async function setVfs(host: SriovHost, pf: string, count: number): Promis
   if (vfs.size === count) return;
   for (const address of vfs.values()) {
     const [holder] = await vfioHolders(host.port, address);
-    if (holder) throw new Fault("IN_USE", `${address} is in a guest`, { address, holder });
+    if (holder)
+      throw new Fault("IN_USE", `${address} is held by ${named(holder)}`, { address, holder });
   }
   if (vfs.size > 0) await writeCount(host, pf, 0);
   if (count > 0) await writeCount(host, pf, count);

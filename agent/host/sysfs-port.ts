@@ -45,3 +45,8 @@ export interface Holder {
   readonly pid: number;
   readonly command: string;
 }
+
+/** A holder as people are told of it: `qemu-system-x86 (4242)`. */
+export function named({ command, pid }: Holder): string {
+  return `${command} (${pid})`;
+}

@@ -2,7 +2,7 @@ import { Fault } from "#domain/faults";
 import type { Sleep } from "./deadline.ts";
 import { hostUse } from "./host-use.ts";
 import { driverOf, groupOf, pciPath, readIfThere, readPciFunction } from "./pci.ts";
-import { isKernelError, type SysfsPort } from "./sysfs-port.ts";
+import { isKernelError, named, type SysfsPort } from "./sysfs-port.ts";
 import { groupViability, isOnVfio, passThroughDriver, vfioHolders } from "./vfio-groups.ts";
 
 const bridgeClass = "06";
@@ -166,7 +166,8 @@ export async function unbindVfio(
     throw new Fault("CARD_GONE", `${address} is not on the bus`, { address });
   }
   const [holder] = await vfioHolders(host.port, address);
-  if (holder) throw new Fault("IN_USE", `${address} is in a guest`, { address, holder });
+  if (holder)
+    throw new Fault("IN_USE", `${address} is held by ${named(holder)}`, { address, holder });
   try {
     await restoreDriver(host, record ?? { address, previousOverride: null });
   } catch (error) {

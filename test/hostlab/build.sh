@@ -38,6 +38,9 @@ for module in fpga mdev; do
   make -s -j"$(nproc)" -C "$build" M="$work/mod/$module" modules 2>&1 | grep -vE 'BTF|Entering|Leaving|dmi' || true
 done
 for program in dflsim guestd vfiohold; do gcc -O1 -static -o "bin/$program" "$here/guest/$program.c"; done
+as --32 -o bin/ejector.o "$here/guest/ejector.S"
+ld -m elf_i386 -Ttext 0 --oformat binary -o bin/ejector.bin bin/ejector.o
+rm bin/ejector.o
 
 mkdir -p "ird/bin" "ird/lib/modules/$kernel/extra"
 cp "$(command -v busybox)" bin/* ird/bin/

@@ -24,7 +24,9 @@ export function operationView(
 
 function newest(deployable: Deployable, view: OperationView): Ending {
   if (isPending(deployable)) {
-    return { state: "running", phase: view.phase, percent: view.percent };
+    const { phase, percent, error } = view;
+    // What holds it up now; it goes on by itself once that is over.
+    return { state: "running", phase, percent, ...(error === undefined ? {} : { error }) };
   }
   return settled(deployable, view);
 }

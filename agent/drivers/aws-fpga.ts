@@ -101,7 +101,7 @@ function shellOf(mailboxDevice: string): string {
   return uuidOf("aws-fpga", mailboxDevice === f1Mailbox ? "f1" : "f2");
 }
 
-/** PF0, the function beside the mailbox. */
+/** PF0, the function beside the mailbox; by its address the tools tell slots. */
 function applicationOf(mailbox: string): string {
   return mailbox.replace(/\.[0-7]$/, ".0");
 }
@@ -116,7 +116,7 @@ async function handleOf(port: SysfsPort, address: string): Promise<InventoryHand
 async function slotNow(context: CardContext, mailbox: string): Promise<AfiSlot | undefined> {
   if (!(await context.tools.has("fpga-describe-local-image"))) return undefined;
   try {
-    return find(await context.tools.describeAfis(), mailbox);
+    return await context.tools.describeAfi(applicationOf(mailbox));
   } catch (error) {
     if (isKernelError(error, "EBUSY")) return undefined;
     throw error;
@@ -125,15 +125,10 @@ async function slotNow(context: CardContext, mailbox: string): Promise<AfiSlot |
 
 /** As {@link slotNow}, for who needs its number. Throws CARD_DEGRADED when there is none. */
 async function slotAt(context: CardContext, place: Place): Promise<AfiSlot> {
-  const slots = await whenFree(context, () => context.tools.describeAfis());
-  const found = find(slots, place.device.address);
+  const address = applicationOf(place.device.address);
+  const found = await whenFree(context, () => context.tools.describeAfi(address));
   if (!found) throw degraded(place, "AWS's tools show no slot at the card's address");
   return found;
-}
-
-/** Slots are told by PF0's address; bus and device are those of the mailbox. */
-function find(slots: readonly AfiSlot[], mailbox: string): AfiSlot | undefined {
-  return slots.find(({ address }) => address === applicationOf(mailbox));
 }
 
 /** Undefined while a load is under way: neither the old image nor the new one is there. */

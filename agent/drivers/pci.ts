@@ -67,7 +67,7 @@ export const pci: CardFamily = {
     const now = (await vfsOf(context.port, address)).size;
     const count = operation.kind === "rebind" ? now : wantedVfs(operation);
     await requireVfs(context.port, address, count);
-    const host = { ...context, deadlineMs: context.writeDeadlineMs };
+    const host = { ...context, deadlineMs: context.writeDeadlineMs, unprobed: true };
     if (operation.kind === "rebind") {
       await setVfs(host, address, 0);
       await rebindPf(context, address);

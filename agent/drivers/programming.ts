@@ -1,5 +1,5 @@
 import { Fault, isFault } from "#domain/faults";
-import { pciDevices, slotPath } from "../host/pci.ts";
+import { cardIdentity, pciDevices } from "../host/pci.ts";
 import type { Bitstream } from "../host/pr-port.ts";
 import { isKernelError, named } from "../host/sysfs-port.ts";
 import { isOnVfio, vfioHolders } from "../host/vfio-groups.ts";
@@ -20,7 +20,7 @@ export interface Target {
 export async function requireSameCard({ context, place }: Target): Promise<void> {
   const { address, cardId } = place.device;
   const target = await context.port.readlink(`${pciDevices}/${address}`).catch(() => "");
-  if (slotPath(target) === cardId) return;
+  if (cardIdentity(target) === cardId) return;
   throw new Fault("CARD_GONE", `${cardId} is not at ${address}`, { card: cardId, address });
 }
 

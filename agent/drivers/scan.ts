@@ -1,18 +1,19 @@
 import * as z from "zod/mini";
 import type { InventoryDevice } from "#protocol/wire/inventory";
 import {
+  cardIdentity,
   listIfThere,
   type PciFunction,
   pciDevices,
   pciPath,
   readIfThere,
   readPciFunction,
-  slotPath,
 } from "../host/pci.ts";
 import { isKernelError, type SysfsPort } from "../host/sysfs-port.ts";
 import type { CardContext, CardFamily, FoundCard } from "./card-family.ts";
 import type { Discovery, DiscoveryProblem } from "./driver.ts";
 import { factoryImages } from "./pci-ids.ts";
+import { onePerGroup } from "./shared-groups.ts";
 
 /**
  * Looks at every PCI function once. Reads no attribute that waits for a device lock, so that a scan
@@ -35,11 +36,12 @@ export async function scan(
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       // Two functions of one broken card are one problem.
-      if (!problems.has(cardId)) problems.set(cardId, { address, reason });
+      const slot = cardId.replace(/\.[1-7]$/, "");
+      if (!problems.has(slot)) problems.set(slot, { address, reason });
     }
   }
   const strays = await straysOf(context, families);
-  return { devices, problems: [...problems.values(), ...strays] };
+  return { devices: onePerGroup(devices), problems: [...problems.values(), ...strays] };
 }
 
 async function straysOf(
@@ -52,12 +54,12 @@ async function straysOf(
   return found.flat();
 }
 
-/** The slot of a function; undefined for a VF, which is part of its PF's card, and for one gone. */
+/** The card of a function; undefined for a VF, which is part of its PF's card, and for one gone. */
 async function cardIdAt({ port }: CardContext, address: string): Promise<string | undefined> {
   try {
     const target = await port.readlink(`${pciDevices}/${address}`);
     if (await port.exists(`${pciPath(address)}/physfn`)) return undefined;
-    return slotPath(target);
+    return cardIdentity(target);
   } catch (error) {
     if (isKernelError(error)) return undefined;
     throw error;

@@ -60,6 +60,16 @@ export function slotPath(linkTarget: string): string | undefined {
   return [bridge, ...steps].join("-").replace(/\.[0-7]$/, "");
 }
 
+/**
+ * A card's identity: its slot, and the function when it is not the first. Cards that are managed by
+ * their first function have no others; a second function that is handed out is a card of its own.
+ */
+export function cardIdentity(linkTarget: string): string | undefined {
+  const slot = slotPath(linkTarget);
+  const fn = /\.([1-7])$/.exec(linkTarget)?.[1];
+  return slot === undefined || fn === undefined ? slot : `${slot}.${fn}`;
+}
+
 /** What errors mean while devices come and go (host.md §1.1): there is nothing to read. */
 const absent = ["ENOENT", "ENODEV", "EIO", "EBUSY", "ENXIO"] as const;
 

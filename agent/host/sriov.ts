@@ -9,6 +9,8 @@ export interface SriovHost {
   readonly port: SysfsPort;
   readonly sleep: Sleep;
   readonly deadlineMs: number;
+  /** New VFs get no driver of the host, because they are for guests; they do by default. */
+  readonly unprobed?: boolean;
 }
 
 /** VF links appear after the write returned; 2 s is what binding allows too (host.md §3.2). */
@@ -29,8 +31,15 @@ export async function setVfs(host: SriovHost, pf: string, count: number): Promis
       throw new Fault("IN_USE", `${address} is held by ${named(holder)}`, { address, holder });
   }
   if (vfs.size > 0) await writeCount(host, pf, 0);
+  if (host.unprobed && count > 0) await leaveUnprobed(host, pf);
   if (count > 0) await writeCount(host, pf, count);
   await waitForVfs(host, pf, count);
+}
+
+/** Counts for VFs that are made after it only (host.md §3.4). */
+async function leaveUnprobed({ port, deadlineMs }: SriovHost, pf: string): Promise<void> {
+  const path = `${pciPath(pf)}/sriov_drivers_autoprobe`;
+  if (await port.exists(path)) await port.write(path, "0", deadlineMs);
 }
 
 async function writeCount(host: SriovHost, pf: string, count: number): Promise<void> {

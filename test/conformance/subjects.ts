@@ -74,7 +74,12 @@ export function handsOf(kernel: MemoryKernel): Hands {
         await kernel.write("/sys/bus/pci/drivers_probe", address, 1000);
       };
     },
-    breakCard: ({ device }) => kernel.setBroken(device.cardId, true),
-    removeCard: ({ device }) => kernel.setPresent(device.cardId, false),
+    breakCard: ({ device }) => kernel.setBroken(slotOf(device), true),
+    removeCard: ({ device }) => kernel.setPresent(slotOf(device), false),
   };
+}
+
+/** The simulated card that a function belongs to, its first one or another. */
+function slotOf({ cardId }: Place["device"]): string {
+  return cardId.replace(/\.[1-7]$/, "");
 }

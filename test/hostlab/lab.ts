@@ -35,6 +35,8 @@ export interface Lab {
   startAgent(under?: string): Promise<number>;
   /** Waits for the agent's end after a signal. */
   stopAgent(signal?: "TERM" | "KILL"): Promise<void>;
+  /** Stops the agent's process in its tracks, or lets it go on. */
+  pauseAgent(pause: boolean): Promise<void>;
   /** What the agent logged. */
   log(): Promise<string>;
   close(): Promise<void>;
@@ -67,6 +69,9 @@ export async function startLab(): Promise<Lab> {
     },
     async stopAgent(signal = "TERM") {
       await guest.sh(`kill -${signal} ${agent}; while [ -e /proc/${agent} ]; do sleep 0.1; done`);
+    },
+    async pauseAgent(pause) {
+      await guest.sh(`kill -${pause ? "STOP" : "CONT"} ${agent}`);
     },
     log: () => guest.sh("cat /tmp/agent.log"),
     async close() {

@@ -13,67 +13,54 @@ export interface AfiSlot {
   /** Of the last load; 0 is none. */
   readonly error: number;
   readonly errorName: string;
-  /** PF0's address; absent when PF0 is missing. */
-  readonly address?: string;
-}
-
-type Image = Pick<AfiSlot, "agfi" | "status" | "error" | "errorName">;
-
-/** The slots that `fpga-describe-local-image-slots` names. Throws as {@link parseAfiSlots}. */
-export function slotNumbers(text: string): readonly number[] {
-  const slots = linesOf(text).map(([, slot]) => slotOf(slot));
-  return [...new Set(slots)].sort((a, b) => a - b);
 }
 
 /**
- * Reads the tables of `fpga-describe-local-image-slots` and `fpga-describe-local-image`, one after
- * the other; later lines win, headers are left out. Throws CARD_DEGRADED for what makes no sense,
- * because nothing may be loaded by guesswork.
+ * The slot whose PF0 is at `address`, from the lines `AFIDEVICE 0 0x1d0f 0xf000 0000:00:1e.0` of
+ * `fpga-describe-local-image-slots`; undefined when there is none. Throws CARD_DEGRADED for lines
+ * that make no sense, because nothing may be loaded by guesswork.
  */
-export function parseAfiSlots(text: string): readonly AfiSlot[] {
-  const addresses = new Map<number, string>();
-  const images = new Map<number, Image>();
-  for (const [kind, number, ...rest] of linesOf(text)) {
-    const slot = slotOf(number);
-    if (kind === "AFI") images.set(slot, imageOf(rest));
-    else addresses.set(slot, addressOf(rest));
+export function slotAt(text: string, address: string): number | undefined {
+  let found: number | undefined;
+  for (const [slot = "", , , at = ""] of linesOf(text, "AFIDEVICE")) {
+    if (!/^[0-7]$/.test(slot) || !isPciAddress(at)) throw garbled();
+    if (at === address) found = Number(slot);
   }
-  return slotNumbers(text).map((slot) => {
-    const image = images.get(slot);
-    const address = addresses.get(slot);
-    if (!image) throw garbled();
-    return { slot, ...image, ...(address !== undefined && { address }) };
-  });
+  return found;
 }
 
-function linesOf(text: string): readonly (readonly string[])[] {
-  return text
-    .split("\n")
-    .map((line) => line.trim().split(/\s+/))
-    .filter(([kind]) => kind === "AFI" || kind === "AFIDEVICE");
+/**
+ * What `fpga-describe-local-image` says of one slot: `AFI 0 agfi-… loaded 0 ok 0 0x04261818`, with
+ * `No AFI` or `none` in place of the id. Throws as {@link slotAt}.
+ */
+export function afiSlot(text: string, slot: number): AfiSlot {
+  const lines = linesOf(text, "AFI");
+  const [words = []] = lines;
+  if (words[0] !== String(slot) || lines.length > 1) throw garbled();
+  const { id, rest } = imageId(words.slice(1));
+  const [, status = "", errorName = "", error = ""] = rest;
+  const base = { slot, status: numberOf(status), error: numberOf(error), errorName };
+  return id === undefined ? base : { ...base, agfi: id };
 }
 
-/** `agfi-… loaded 0 ok 0 0x04261818`, with `No AFI` or `none` in place of the id. */
-function imageOf(words: readonly string[]): Image {
-  const start = words[0] === "No" && words[1] === "AFI" ? 2 : 1;
-  const [, status = "", errorName = "", error = ""] = words.slice(start);
-  if (!/^\d{1,3}$/.test(status) || !/^\d{1,3}$/.test(error)) throw garbled();
-  const base = { status: Number(status), error: Number(error), errorName };
-  const [id = ""] = words;
-  if (start === 2 || id === "none") return base;
-  if (!isAgfi(id)) throw garbled();
-  return { ...base, agfi: id };
+/** The id at the start of some words, undefined for none, and the words behind it. */
+function imageId(words: readonly string[]): { id?: string; rest: readonly string[] } {
+  const [first = "", second] = words;
+  if (first === "No" && second === "AFI") return { rest: words.slice(2) };
+  if (first === "none") return { rest: words.slice(1) };
+  if (!isAgfi(first)) throw garbled();
+  return { id: first, rest: words.slice(1) };
 }
 
-/** `0x1d0f 0xf000 0000:00:1e.0` */
-function addressOf([, , address = ""]: readonly string[]): string {
-  if (!isPciAddress(address)) throw garbled();
-  return address;
-}
-
-function slotOf(text = ""): number {
-  if (!/^[0-7]$/.test(text)) throw garbled();
+function numberOf(text: string): number {
+  if (!/^\d{1,3}$/.test(text)) throw garbled();
   return Number(text);
+}
+
+/** The words of each line of one kind; headers and other kinds are left out. */
+function linesOf(text: string, kind: string): readonly (readonly string[])[] {
+  const lines = text.split("\n").map((line) => line.trim().split(/\s+/));
+  return lines.filter(([first]) => first === kind).map((words) => words.slice(1));
 }
 
 function garbled(): Fault {

@@ -53,12 +53,16 @@ async function write(folder: string, name: string, bytes: Buffer): Promise<strin
     await handle.writeFile(bytes);
     return path;
   } catch (error) {
-    const fault = diskFault(error);
-    // An errno would be taken for the card's.
-    if (!isKernelError(fault)) throw fault;
-    const detail = { folder, errno: fault.code };
-    throw new Fault("PROGRAM_FAILED", `No file can be written to ${folder}`, detail);
+    throw folderFault(error, folder);
   }
+}
+
+/** DISK_FULL, or PROGRAM_FAILED in place of an errno: that would be taken for the card's. */
+export function folderFault(error: unknown, folder: string): unknown {
+  const fault = diskFault(error);
+  if (!isKernelError(fault)) return fault;
+  const detail = { folder, errno: fault.code };
+  return new Fault("PROGRAM_FAILED", `No file can be written to ${folder}`, detail);
 }
 
 async function requireSame(path: string, bytes: Buffer): Promise<void> {

@@ -68,7 +68,7 @@ export function resetUserCall(user: string): ToolCall {
   };
 }
 
-/** Which slots there are. */
+/** Which slots there are, and where. */
 export const describeSlotsCall: ToolCall = {
   tool: "fpga-describe-local-image-slots",
   key: awsKey,

@@ -32,8 +32,11 @@ export interface Tools {
   programUser(management: string, file: Buffer): Promise<void>;
   /** `xbutil reset` on the user function. Throws CARD_DEGRADED. */
   resetUser(user: string): Promise<void>;
-  /** Every FPGA of this AWS instance. Throws CARD_DEGRADED for an answer that makes no sense. */
-  describeAfis(): Promise<readonly AfiSlot[]>;
+  /**
+   * The FPGA of this AWS instance whose PF0 is at an address; undefined when no slot is there.
+   * Throws CARD_DEGRADED for an answer that makes no sense.
+   */
+  describeAfi(address: string): Promise<AfiSlot | undefined>;
   /**
    * Loads an AFI, `agfi-` and 17 hex digits, into a slot 0 to 7. Throws IN_USE, IMAGE_INCOMPATIBLE,
    * READ_BACK_MISMATCH, PROGRAM_TIMEOUT, PROGRAM_FAILED, and CARD_DEGRADED with the cure.
@@ -57,7 +60,7 @@ export const noTools: Tools = {
   configure: () => missing("fpgaconf"),
   programUser: () => missing("xbmgmt"),
   resetUser: () => missing("xbutil"),
-  describeAfis: () => missing("fpga-describe-local-image-slots"),
+  describeAfi: () => missing("fpga-describe-local-image-slots"),
   loadAfi: () => missing("fpga-load-local-image"),
   clearAfi: () => missing("fpga-clear-local-image"),
 };

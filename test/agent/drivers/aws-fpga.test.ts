@@ -26,7 +26,7 @@ async function open(
   options: FakeToolOptions = {},
   host: Partial<DriverHost> = {},
 ): Promise<Bench> {
-  const { tools, close } = await fakeTools(card.tool, options);
+  const { tools, close } = await fakeTools(card.tool, { ...options, inProcess: true });
   onTestFinished(close);
   const { kernel, port, sleep } = card;
   const driver = cardsDriver({ hostId, port, pr: { ...kernel }, tools, sleep, ...host });
@@ -134,7 +134,7 @@ describe("other slots' loads", () => {
       left-- > 0 ? Promise.reject(kernelError("EBUSY", "aws")) : call();
     return {
       ...tools,
-      describeAfis: () => refuse(() => tools.describeAfis()),
+      describeAfi: (address) => refuse(() => tools.describeAfi(address)),
       loadAfi: (slot, id) => refuse(() => tools.loadAfi(slot, id)),
     };
   };
@@ -207,7 +207,7 @@ describe("a slot", () => {
   });
 
   test("that the tools describe with nonsense is a problem", async () => {
-    const { tools, close } = await fakeTools(() => ({ stdout: "AFI 0 loaded\n" }));
+    const { tools, close } = await fakeTools(() => ({ stdout: "AFIDEVICE 0 loaded\n" }));
     onTestFinished(close);
     const { driver } = await open(awsCard(), {}, { tools });
     const { devices: found, problems } = await driver.discover();
@@ -220,9 +220,9 @@ describe("a slot", () => {
     const { driver } = await open(card);
     const place = await only(driver);
     const { tools } = await open(card);
-    const [slot] = await tools.describeAfis();
+    const slot = await tools.describeAfi(firstPf);
     if (!slot) throw new Error("no slot");
-    const stays = { ...tools, describeAfis: async () => [{ ...slot, status: 2 }] };
+    const stays = { ...tools, describeAfi: async () => ({ ...slot, status: 2 }) };
     const { driver: stuck } = await open(card, {}, { tools: stays });
     await expect(stuck.scrub(place, "erase", recordedWork())).rejects.toEqual(
       fault("SCRUB_FAILED"),
@@ -237,7 +237,7 @@ describe("a slot", () => {
       card,
       {},
       {
-        tools: { ...tools, describeAfis: async () => [] },
+        tools: { ...tools, describeAfi: async () => undefined },
       },
     );
     await expect(blind.program(place, image, recordedWork())).rejects.toEqual(

@@ -1,7 +1,7 @@
 import { chmod, mkdir, mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { Sleep } from "../../../agent/host/deadline.ts";
 import { linuxTools } from "../../../agent/host/linux/tools.ts";
 import { type ToolName, type Tools, toolNames } from "../../../agent/host/tools.ts";
@@ -32,6 +32,8 @@ export interface FakeTools {
 export interface FakeToolOptions {
   /** Programs that are not installed. */
   readonly without?: readonly ToolName[];
+  /** Runs no process: for tests of what comes after the tools. */
+  readonly inProcess?: true;
   /** Waits for the bound of a call. */
   readonly sleep?: Sleep;
 }
@@ -55,7 +57,7 @@ link.on("data", (chunk) => { text += chunk; }).on("end", () => {
  */
 export async function fakeTools(
   behave: (start: ToolStart) => ToolEnd | Promise<ToolEnd>,
-  { without = [], ...limits }: FakeToolOptions = {},
+  { without = [], inProcess, ...limits }: FakeToolOptions = {},
 ): Promise<FakeTools> {
   const home = await realpath(await mkdtemp(join(tmpdir(), "gatehouse-tools-")));
   const socket = join(home, "desk");
@@ -81,8 +83,20 @@ export async function fakeTools(
   }
   const paths = Object.fromEntries(toolNames.map((tool) => [tool, join(bin, tool)]));
   const folder = join(home, "files");
+  const run = async ({ path, args }: { path: string; args: readonly string[] }) => {
+    const start = { tool: basename(path) as ToolName, args, env: {}, cwd: "/", pid: 0 };
+    starts.push(start);
+    const end = await behave(start);
+    if (end === "never") return new Promise<never>(() => undefined);
+    return { code: 0, stdout: "", stderr: "", ...end };
+  };
   return {
-    tools: linuxTools({ paths: paths as Record<ToolName, string>, folder, ...limits }),
+    tools: linuxTools({
+      paths: paths as Record<ToolName, string>,
+      folder,
+      ...limits,
+      ...(inProcess && { run }),
+    }),
     starts,
     folder,
     async close() {

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { lstat, readdir, readFile, realpath } from "node:fs/promises";
+import { lstat, mkdir, readdir, readFile, realpath, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { type FaultCode, isFault } from "#domain/faults";
 import { toolPaths } from "../../../../agent/host/linux/tools.ts";
@@ -16,6 +17,7 @@ import {
 const image = Buffer.from("a whole image");
 const sha256 = createHash("sha256").update(image).digest("hex");
 const card = "0000:3b:00.0";
+const aws = "0000:00:1e.0";
 const agfi = "agfi-0123456789abcdef0";
 const fault = (code: FaultCode) => expect.toSatisfy((error) => isFault(error, code));
 const errno = (code: string) => expect.toSatisfy((error) => isKernelError(error, code));
@@ -170,7 +172,8 @@ describe("what the end of a tool means", () => {
     [28, "clkgen-invalid-recipe", "PROGRAM_FAILED"],
     [29, "clkgen-failed", "PROGRAM_FAILED"],
   ] as const)("AWS's error %i (%s) is %s", async (number, name, expected) => {
-    const { tools } = await open(() => ({ code: 1, stdout: `Error: (${number}) ${name}\n` }));
+    const end = { code: 1, stdout: `Error: (${number}) ${name}\n` };
+    const { tools } = await open(() => end, { inProcess: true });
     for (const call of [() => tools.loadAfi(0, agfi), () => tools.clearAfi(0)]) {
       const error: unknown = await call().catch((one: unknown) => one);
       expect(error).toEqual(fault(expected));
@@ -198,7 +201,7 @@ describe("what the end of a tool means", () => {
       () => noTools.configure(card, image),
       () => noTools.programUser(card, image),
       () => noTools.resetUser(card),
-      () => noTools.describeAfis(),
+      () => noTools.describeAfi(aws),
       () => noTools.loadAfi(0, agfi),
       () => noTools.clearAfi(0),
     ];
@@ -212,6 +215,32 @@ describe("what the end of a tool means", () => {
     const error: unknown = await tools.configure(card, image).catch((one: unknown) => one);
     expect(error).toEqual(fault("IMAGE_INCOMPATIBLE"));
     expect(String(error).length).toBeLessThan(500);
+  });
+});
+
+describe("the folder of lent files", () => {
+  test("is emptied of what a killed agent left", async () => {
+    const { tools, folder } = await open(() => ({}));
+    await mkdir(join(folder, "call-old"), { recursive: true });
+    await writeFile(join(folder, "call-old", "old.gbs"), "secret");
+    await tools.configure(card, image);
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  test("that cannot be made is a failed program, until it can", async () => {
+    const { tools, folder, starts } = await open(() => ({}));
+    await writeFile(folder, "in the way");
+    await expect(tools.configure(card, image)).rejects.toEqual(fault("PROGRAM_FAILED"));
+    expect(starts).toEqual([]);
+    await rm(folder);
+    await tools.configure(card, image);
+  });
+
+  test("keeps two cards' copies of one image apart", async () => {
+    const { tools, starts } = await open(() => ({}));
+    await Promise.all([tools.configure(card, image), tools.configure("0000:5e:00.0", image)]);
+    const paths = starts.map(({ args }) => args.at(-1));
+    expect(new Set(paths).size).toBe(2);
   });
 });
 
@@ -233,7 +262,7 @@ describe("a tool that does not end", () => {
     expect(await readdir(folder)).toEqual([]);
     await expect(tools.configure(card, image)).rejects.toEqual(errno("ETIMEDOUT"));
     // Reading is given less time than programming, and that less than its caller has.
-    await expect(tools.describeAfis()).rejects.toEqual(errno("ETIMEDOUT"));
+    await expect(tools.describeAfi(aws)).rejects.toEqual(errno("ETIMEDOUT"));
     expect(bounds).toEqual([100_000, 100_000, 10_000]);
   });
 
@@ -254,7 +283,7 @@ describe("a tool that does not end", () => {
     const { tools, starts } = await open(() => held.end);
     const first = tools.loadAfi(0, agfi);
     await expect(tools.clearAfi(1)).rejects.toEqual(errno("EBUSY"));
-    await expect(tools.describeAfis()).rejects.toEqual(errno("EBUSY"));
+    await expect(tools.describeAfi(aws)).rejects.toEqual(errno("EBUSY"));
     held.let({});
     await first;
     expect(starts).toHaveLength(1);
@@ -263,10 +292,10 @@ describe("a tool that does not end", () => {
   test("is waited for by a change when it only reads", async () => {
     const held = gate();
     const { tools, starts } = await open(({ tool }) => (tool.includes("slots") ? held.end : {}));
-    const looked = tools.describeAfis();
+    const looked = tools.describeAfi(aws);
     const loaded = tools.loadAfi(0, agfi);
     held.let({});
-    expect(await looked).toEqual([]);
+    expect(await looked).toBeUndefined();
     await loaded;
     expect(starts.map(({ tool }) => tool)).toEqual([
       "fpga-describe-local-image-slots",
@@ -276,41 +305,63 @@ describe("a tool that does not end", () => {
 });
 
 describe("what AWS's tools tell", () => {
-  const slots = "AFIDEVICE    0       0x1d0f      0x9048      0000:00:1e.0\n";
-  const describes = (image: string) => async () =>
-    open(({ tool }) => ({ stdout: tool.includes("slots") ? slots : `${image}\n${slots}` }));
+  const slots = [
+    "Type    FpgaImageSlot  VendorId    DeviceId    DBDF",
+    "AFIDEVICE    0       0x1d0f      0x9048      0000:00:1b.0",
+    `AFIDEVICE    3       0x1d0f      0x9048      ${aws}`,
+  ].join("\n");
+  const describes = (text: string, list = slots) =>
+    open(({ tool }) => ({ stdout: tool.includes("slots") ? list : `${text}\n${slots}` }), {
+      inProcess: true,
+    });
 
   test.each([
-    [`AFI 0 ${agfi} loaded 0 ok 0 0x10212415`, { agfi, status: 0, error: 0, errorName: "ok" }],
-    ["AFI 0 No AFI cleared 1 ok 0 0x10212415", { status: 1, error: 0, errorName: "ok" }],
-    ["AFI 0 none cleared 1 ok 0 <undef>", { status: 1, error: 0, errorName: "ok" }],
+    [`AFI 3 ${agfi} loaded 0 ok 0 0x10212415`, { agfi, status: 0, error: 0, errorName: "ok" }],
+    ["AFI 3 No AFI cleared 1 ok 0 0x10212415", { status: 1, error: 0, errorName: "ok" }],
+    ["AFI 3 none cleared 1 ok 0 <undef>", { status: 1, error: 0, errorName: "ok" }],
     [
-      "AFI 0 No AFI load-failed 7 pci-device-missing 20 0x1",
+      "AFI 3 No AFI load-failed 7 pci-device-missing 20 0x1",
       { status: 7, error: 20, errorName: "pci-device-missing" },
     ],
   ])("%s", async (line, expected) => {
-    const { tools } = await describes(line)();
-    expect(await tools.describeAfis()).toEqual([{ slot: 0, ...expected, address: "0000:00:1e.0" }]);
+    const { tools, starts } = await describes(line);
+    expect(await tools.describeAfi(aws)).toEqual({ slot: 3, ...expected });
+    expect(starts.map(({ args }) => args)).toEqual([[], ["-S", "3"]]);
+  });
+
+  test("nothing of an address where no slot is", async () => {
+    const { tools } = await describes("");
+    expect(await tools.describeAfi("0000:00:1f.0")).toBeUndefined();
   });
 
   test.each([
     "",
-    "AFI 0",
-    "AFI 8 No AFI cleared 1 ok 0 0x1",
+    "AFI 3",
+    "AFI 0 No AFI cleared 1 ok 0 0x1",
     "AFI x No AFI cleared 1 ok 0 0x1",
-    "AFI 0 afi-0123 loaded 0 ok 0 0x1",
-    `AFI 0 ${agfi} loaded zero ok 0 0x1`,
-    `AFI 0 ${agfi} loaded 0 ok`,
-    `AFI 0 ${agfi} loaded 0 ok 0 0x1\nAFIDEVICE 0 0x1d0f 0x9048 nowhere`,
-    `AFI 0 ${agfi} loaded 0 ok 0 0x1\nAFI 1`,
+    "AFI 3 afi-0123 loaded 0 ok 0 0x1",
+    "AFI 3 No loaded 0 ok 0 0x1",
+    `AFI 3 ${agfi} loaded zero ok 0 0x1`,
+    `AFI 3 ${agfi} loaded 0 ok`,
+    `AFI 3 ${agfi} loaded 0 ok 0 0x1\nAFI 3 No AFI cleared 1 ok 0 0x1`,
   ])("%j makes no sense", async (text) => {
-    const { tools } = await describes(text)();
-    await expect(tools.describeAfis()).rejects.toEqual(fault("CARD_DEGRADED"));
+    const { tools } = await describes(text);
+    await expect(tools.describeAfi(aws)).rejects.toEqual(fault("CARD_DEGRADED"));
+  });
+
+  test.each([
+    `AFIDEVICE 8 0x1d0f 0x9048 ${aws}`,
+    `AFIDEVICE x 0x1d0f 0x9048 ${aws}`,
+    "AFIDEVICE 3 0x1d0f 0x9048 nowhere",
+    "AFIDEVICE 3",
+  ])("nor does %j", async (list) => {
+    const { tools } = await describes(`AFI 3 ${agfi} loaded 0 ok 0 0x1`, list);
+    await expect(tools.describeAfi(aws)).rejects.toEqual(fault("CARD_DEGRADED"));
   });
 
   test("a failed look is the card's fault, not an empty answer", async () => {
     const { tools } = await open(() => ({ code: 1, stdout: slots }));
-    await expect(tools.describeAfis()).rejects.toEqual(fault("CARD_DEGRADED"));
+    await expect(tools.describeAfi(aws)).rejects.toEqual(fault("CARD_DEGRADED"));
   });
 });
 

@@ -51,10 +51,7 @@ export const pci: CardFamily = {
   health: ({ port }, { device }) => pcieHealth(port, device.address),
   interfaceId: async () => undefined,
   async requireIdle({ port }, { deployable }) {
-    for (const { name, address } of deployable.handles) {
-      const use = await hostUse(port, address);
-      if (use !== undefined) throw new Fault("IN_USE", `The host uses ${name}: ${use}`);
-    }
+    for (const { address } of deployable.handles) await requireNoUse(port, address);
   },
   async repair() {
     // Nothing can be left half programmed.
@@ -69,12 +66,19 @@ export const pci: CardFamily = {
     await requireVfs(context.port, address, count);
     const host = { ...context, deadlineMs: context.writeDeadlineMs, unprobed: true };
     if (operation.kind === "rebind") {
+      // With VFs the PF is no handle, and may well work for the host.
+      await requireNoUse(context.port, address);
       await setVfs(host, address, 0);
       await rebindPf(context, address);
     }
     await setVfs(host, address, count);
   },
 };
+
+async function requireNoUse(port: SysfsPort, address: string): Promise<void> {
+  const use = await hostUse(port, address);
+  if (use !== undefined) throw new Fault("IN_USE", `The host uses ${address}: ${use}`, { address });
+}
 
 /** PF XOR VFs (design §2). */
 function wantedVfs({ layout, vfs }: CardOperation): number {

@@ -15,8 +15,8 @@ import {
 } from "./programming.ts";
 
 /**
- * Erase loads the blank image, which clears the card's memory too, then resets every handle; reset
- * does only the latter, and leaves memory to the same project's next tenant (design §4).
+ * Erase loads the blank image, which clears the card's memory too, then resets every handle that can
+ * be reset; reset does only the latter, and leaves memory to the same project's next tenant (design §4).
  * Throws SCRUB_FAILED, IN_USE, CARD_GONE, CARD_DEGRADED, CARD_STUCK.
  */
 export async function scrub(target: Target, method: ScrubMethod, work: Work): Promise<void> {
@@ -28,7 +28,11 @@ export async function scrub(target: Target, method: ScrubMethod, work: Work): Pr
   if (method === "reset" && handles.length === 0) {
     throw new Fault("SCRUB_FAILED", "There is no handle that could be reset");
   }
-  for (const address of handles) await resetFunction(target, address);
+  for (const address of handles) {
+    // What an erase has replaced as a whole need not be reset where it cannot be.
+    if (method === "erase" && !(await canReset(target, address))) continue;
+    await resetFunction(target, address);
+  }
   work.progress(100);
 }
 
@@ -80,6 +84,10 @@ export async function cleanHandle(target: Target, name: string): Promise<void> {
   const use = await hostUse(context.port, handle.address);
   if (use !== undefined) throw new Fault("IN_USE", `The host uses ${name}: ${use}`);
   await resetFunction(target, handle.address);
+}
+
+function canReset({ context }: Target, address: string): Promise<boolean> {
+  return context.port.exists(`${pciPath(address)}/reset`);
 }
 
 async function resetFunction({ context }: Target, address: string): Promise<void> {

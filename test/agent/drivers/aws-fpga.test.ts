@@ -99,6 +99,24 @@ describe("loading an AFI", () => {
     expect((await driver.observe(place)).loaded.functionId).toBeNull();
   });
 
+  test("is undone by a clear alone where PF0 has no reset of its own", async () => {
+    const card = awsCard();
+    const reset = `${devices}/${firstPf}/reset`;
+    const exists = async (path: string) => path !== reset && card.port.exists(path);
+    const write: AwsCard["port"]["write"] = async (path, value, ms) => {
+      if (path === reset) throw kernelError("ENOENT", path);
+      await card.port.write(path, value, ms);
+    };
+    const { driver } = await open(card, {}, { port: { ...card.port, exists, write } });
+    const place = await only(driver);
+    expect(place.deployable.scrubMethod).toBe("erase");
+    await driver.scrub(place, "erase", recordedWork());
+    expect(card.acts.at(-1)).toMatch(/^clear/);
+    await expect(driver.scrub(place, "reset", recordedWork())).rejects.toEqual(
+      fault("SCRUB_FAILED"),
+    );
+  });
+
   test("is refused for a card that only a restart of the instance cures", async () => {
     const card = awsCard();
     const { driver } = await open(card);

@@ -88,6 +88,19 @@ describe("whole cards of other kinds", () => {
     expect(place?.device.layout).toBe("vfs");
   });
 
+  test("are not rebound while their PF works for the host", async () => {
+    const card = plainCard("0x020000", { bootVfs: 2 });
+    card.parts["net/eth0/flags"] = shows(() => "0x1003");
+    const driver = driverOf(card, { cards: { "abcd:0001": entry("NIC") } });
+    const [device] = (await driver.discover()).devices;
+    if (!device) throw new Error("no card");
+    const rebind = { kind: "rebind" } as const;
+    await expect(driver.operate?.(device, rebind)).rejects.toEqual(fault("IN_USE"));
+    card.parts["net/eth0/flags"] = shows(() => "0x1002");
+    await driver.operate?.(device, rebind);
+    expect((await driver.discover()).devices[0]?.deployables[0]?.handles).toHaveLength(2);
+  });
+
   test("without a reset of their own are not offered", async () => {
     const card = plainCard("0x030200", { reset: "none" });
     const [place] = (

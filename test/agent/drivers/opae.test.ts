@@ -5,7 +5,7 @@ import type { Driver, Place } from "../../../agent/drivers/driver.ts";
 import { blankImage, functions } from "../../conformance/subjects.ts";
 import { places, recordedWork, verifiedImage } from "../driver-fixtures.ts";
 import { firstPf, guest, hostId, toVfio } from "../kernels.ts";
-import { type FakeToolOptions, fakeTools } from "../support/fake-tools.ts";
+import { type FakeToolOptions, fakeTools, type ToolEnd } from "../support/fake-tools.ts";
 import { type OpaeCard, opaeCard, opaeShell } from "../support/opae-card.ts";
 
 const fault = (code: FaultCode) => expect.toSatisfy((error) => isFault(error, code));
@@ -48,6 +48,41 @@ describe("the old driver's cards", () => {
     card.failNext(code);
     const scrubbed = expected === "CARD_DEGRADED" ? expected : "SCRUB_FAILED";
     await expect(driver.scrub(place, "erase", recordedWork())).rejects.toEqual(fault(scrubbed));
+  });
+
+  test("a program that hangs is ended at its bound and told as a timeout", async () => {
+    const card = opaeCard();
+    const started = Promise.withResolvers<void>();
+    const hangs = async (): Promise<ToolEnd> => {
+      started.resolve();
+      return "never";
+    };
+    const sleep = () => started.promise;
+    const driver = await driverOf({ ...card, fpgaconf: hangs }, { sleep });
+    const place = await only(driver);
+    const before = await driver.observe(place);
+    await expect(driver.program(place, image, recordedWork())).rejects.toEqual(
+      fault("PROGRAM_TIMEOUT"),
+    );
+    expect(await driver.observe(place)).toEqual(before);
+  });
+
+  test("one that nothing can end keeps the card, and nothing else is started on it", async () => {
+    const card = opaeCard();
+    const started = Promise.withResolvers<void>();
+    const end = Promise.withResolvers<ToolEnd>();
+    const stuck = async (): Promise<ToolEnd> => {
+      started.resolve();
+      return end.promise;
+    };
+    const driver = await driverOf({ ...card, fpgaconf: stuck });
+    const place = await only(driver);
+    const first = driver.program(place, image, recordedWork());
+    await started.promise;
+    await expect(driver.program(place, image, recordedWork())).rejects.toEqual(fault("IN_USE"));
+    await expect(driver.scrub(place, "erase", recordedWork())).rejects.toEqual(fault("IN_USE"));
+    end.resolve({});
+    await first;
   });
 
   test("only GBS files go to them", async () => {

@@ -112,13 +112,13 @@ async function handleOf(port: SysfsPort, address: string): Promise<InventoryHand
   return { ...handle, attachable: false, reason: "PF0 is not on the bus" };
 }
 
-/** The card's slot; undefined while a tool works on some slot or none is installed. */
+/** The card's slot; undefined while a tool works on some slot, none answers or none is installed. */
 async function slotNow(context: CardContext, mailbox: string): Promise<AfiSlot | undefined> {
   if (!(await context.tools.has("fpga-describe-local-image"))) return undefined;
   try {
     return await context.tools.describeAfi(applicationOf(mailbox));
   } catch (error) {
-    if (isKernelError(error, "EBUSY")) return undefined;
+    if (isKernelError(error, "EBUSY", "ETIMEDOUT")) return undefined;
     throw error;
   }
 }

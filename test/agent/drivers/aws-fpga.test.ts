@@ -168,6 +168,17 @@ describe("other slots' loads", () => {
     expect(card.slot.agfi).toBe(agfi);
   });
 
+  test("that keep the tools from answering hide no card", async () => {
+    const card = awsCard();
+    const { tools } = await open(card);
+    const mute = {
+      ...tools,
+      describeAfi: () => Promise.reject(kernelError("ETIMEDOUT", "aws")),
+    };
+    const { driver } = await open(card, {}, { tools: mute });
+    expect((await only(driver)).deployable).toMatchObject({ opaque: true, programmable: true });
+  });
+
   test("are not waited for without end", async () => {
     const card = awsCard();
     const { driver, tools } = await open(card);

@@ -25,6 +25,16 @@ export async function rebindDfl(context: CardContext, place: Place): Promise<voi
   }
 }
 
+/** Gives a card that no driver has back to its own. Throws CARD_DEGRADED when that does not take it. */
+export async function bindDfl(context: CardContext, place: Place): Promise<void> {
+  try {
+    await renewDfl(context, place.device.address, []);
+  } catch (error) {
+    if (isFault(error, "CARD_STUCK") || isKernelError(error, "ETIMEDOUT")) throw error;
+    throw degraded(place, `The card has lost its driver: ${String(error)}`);
+  }
+}
+
 /**
  * Gives VFs to exactly these ports of an unused card. Ports that were released come back without
  * their driver when they are assigned (host.md §2.5b), so the PF is bound anew instead.

@@ -22,6 +22,8 @@ export interface DflView {
   readonly ports: readonly DflPort[];
   /** VFs the card can have; 0 without SR-IOV. */
   readonly maxVfs: number;
+  /** No driver has the PF: all else is from memory. */
+  readonly driverless?: true;
 }
 
 /** Reads a card from its PF (host.md §1.3). Throws when no management engine is there. */
@@ -108,7 +110,7 @@ async function shownPorts(port: SysfsPort, { base, names }: Pick<Base, "base" | 
 /** What a port answers: its function, that it is held in reset, or nothing. */
 export type PortAnswer =
   | { readonly kind: "function"; readonly id: string | undefined }
-  | { readonly kind: "running" | "stuck" | "unbound" | "hidden" };
+  | { readonly kind: "running" | "stuck" | "unbound" | "hidden" | "driverless" };
 
 /** Asks a port for its function; EBUSY means reset, during a program or after a failed one. */
 export async function askPort(
@@ -116,7 +118,7 @@ export async function askPort(
   view: DflView,
   { path }: DflPort,
 ): Promise<PortAnswer> {
-  if (path === undefined) return { kind: "hidden" };
+  if (path === undefined) return { kind: view.driverless ? "driverless" : "hidden" };
   try {
     return { kind: "function", id: parseLooseUuid(await port.read(`${path}/afu_id`)) };
   } catch (error) {

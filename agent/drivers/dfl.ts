@@ -3,7 +3,7 @@ import { Fault } from "#domain/faults";
 import { deployableId } from "#protocol/uuid";
 import type { InventoryDeployable, InventoryHandle } from "#protocol/wire/inventory";
 import type { Health, Loaded } from "#protocol/wire/shapes";
-import { addressAfter, pciPath } from "../host/pci.ts";
+import { addressAfter, driverOf, pciPath } from "../host/pci.ts";
 import { named } from "../host/sysfs-port.ts";
 import { isOnVfio } from "../host/vfio-groups.ts";
 import {
@@ -18,7 +18,7 @@ import {
   loadedPart,
   pcieHealth,
 } from "./card-family.ts";
-import { rebindDfl, renewDfl } from "./dfl-repair.ts";
+import { bindDfl, rebindDfl, renewDfl } from "./dfl-repair.ts";
 import { askPort, type DflPort, type DflView, type PortAnswer, readDfl } from "./dfl-view.ts";
 import type { Place } from "./driver.ts";
 import { requireLayout, requireVfs } from "./operating.ts";
@@ -64,6 +64,7 @@ export const dfl: CardFamily = {
     const answer = await askPort(context.port, view, port);
     if (answer.kind === "running") throw new Fault("IN_USE", "A program is still running");
     if (answer.kind === "stuck" || answer.kind === "unbound") await rebindDfl(context, place);
+    if (answer.kind === "driverless") await bindDfl(context, place);
   },
   async send(context, place, image, progress) {
     const { view, port } = await find(context, place);
@@ -92,18 +93,24 @@ function isWhole({ ports, maxVfs }: DflView): boolean {
 
 const factsSchema = z.object({ engine: z.string(), interfaceId: z.optional(z.string()) });
 
-/** The card as its drivers show it; from memory while a guest has the PF and nothing is shown. */
+/**
+ * The card as its drivers show it; from memory while a guest has the PF, or nobody since a change of
+ * its driver was cut off: then nothing is shown.
+ */
 async function viewOf(context: CardContext, cardId: string, pf: string): Promise<DflView> {
-  if (!(await isOnVfio(context.port, pf))) {
+  const driver = await driverOf(context.port, pf);
+  const onVfio = driver !== undefined && (await isOnVfio(context.port, pf));
+  if (driver !== undefined && !onVfio) {
     const view = await readDfl(context.port, pf);
     const { engine, interfaceId } = view;
     if (isWhole(view)) context.memory.remember(cardId, { family: "dfl", engine, interfaceId });
     return view;
   }
   const facts = factsSchema.safeParse(context.memory.recall(cardId));
-  if (!facts.success) throw new Error("the card is in a guest and was not seen before");
+  if (!facts.success) throw new Error("its driver is not dfl-pci, and it was not seen before");
   const { engine, interfaceId } = facts.data;
-  return { engine, interfaceId, manager: undefined, maxVfs: 0, ports: [{ id: 0 }] };
+  const shape = { engine, interfaceId, manager: undefined, maxVfs: 0, ports: [{ id: 0 }] };
+  return onVfio ? shape : { ...shape, driverless: true };
 }
 
 async function find(context: CardContext, place: Place): Promise<{ view: DflView; port: DflPort }> {
@@ -166,7 +173,8 @@ async function loadedBy(
   port: DflPort,
   answer: PortAnswer,
 ): Promise<Loaded | undefined> {
-  if (answer.kind === "hidden") return identified(context, cardId, regionKey(port));
+  if (answer.kind === "hidden" || answer.kind === "driverless")
+    return identified(context, cardId, regionKey(port));
   return loadedOf(context, answer.kind === "function" ? answer.id : undefined);
 }
 
@@ -174,6 +182,7 @@ const troubles: Readonly<Record<string, Health>> = {
   running: { state: "stuck", reason: "a program is still running" },
   stuck: { state: "degraded", reason: "the port is held in reset after a failed program" },
   unbound: { state: "degraded", reason: "the port has lost its driver" },
+  driverless: { state: "degraded", reason: "the card has lost its driver" },
 };
 
 async function healthBy({ port }: CardContext, pf: string, { kind }: PortAnswer): Promise<Health> {

@@ -2,6 +2,7 @@
  * The lab's hand in the guest.
  *   guestd shell PORT               a shell for each connection
  *   guestd relay PORT ADDRESS TO    127.0.0.1:PORT goes to ADDRESS:TO
+ *   guestd kill-when-gone PID PATH, guestd kill-when-there PID PATH
  */
 #include <arpa/inet.h>
 #include <poll.h>
@@ -49,8 +50,19 @@ static void pump(int a, int b) {
   }
 }
 
+/* Looks without a pause: what it waits for may last less than a millisecond. */
+static int kill_when(int gone, pid_t pid, const char *path) {
+  while ((access(path, F_OK) == 0) == gone)
+    if (kill(pid, 0) < 0) { puts("the process is gone"); return 1; }
+  kill(pid, SIGKILL);
+  puts("killed");
+  return 0;
+}
+
 int main(int argc, char **argv) {
   if (argc < 3) return 2;
+  if (!strcmp(argv[1], "kill-when-gone")) return kill_when(1, atoi(argv[2]), argv[3]);
+  if (!strcmp(argv[1], "kill-when-there")) return kill_when(0, atoi(argv[2]), argv[3]);
   int shell = !strcmp(argv[1], "shell");
   signal(SIGCHLD, SIG_IGN);
   int fd = listen_on(shell ? "0.0.0.0" : "127.0.0.1", atoi(argv[2]));

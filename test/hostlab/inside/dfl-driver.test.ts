@@ -64,7 +64,7 @@ async function freshCard(card: LabCard): Promise<void> {
   playing.set(address, player);
   await pause(50);
   if (existsSync(`${device}/driver`)) {
-    attribute("drivers/dfl-pci/unbind", address);
+    attribute(`devices/${address}/driver/unbind`, address);
     attribute(`devices/${address}/enable`, "1");
   }
   execFileSync(join(bin, "dflsim"), [resource(card), "init", String(ports)]);
@@ -100,7 +100,12 @@ function subjectOf(card: LabCard): () => Promise<DriverSubject> {
       failNext: async () => {
         execFileSync(join(bin, "dflsim"), [resource(card), "next", words.crcError.toString(16)]);
       },
-      breakCard: async () => attribute("drivers/dfl-pci/unbind", address),
+      async breakCard() {
+        attribute(`devices/${address}/driver_override`, "pci-pf-stub");
+        attribute("drivers/dfl-pci/unbind", address);
+        attribute("drivers_probe", address);
+        attribute(`devices/${address}/driver_override`, "\n");
+      },
       async removeCard() {
         if (existsSync(`${bus}/devices/${address}`)) attribute(`devices/${address}/remove`, "1");
       },

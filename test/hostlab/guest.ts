@@ -109,9 +109,11 @@ interface Parts {
  * functions that share one IOMMU group, a DFL card of two ports.
  */
 function machineArguments({ state, disk, port }: Parts): string[] {
-  const share = (id: string, path: string, tag: string, mode: string) => [
-    ...["-fsdev", `local,id=${id},path=${path},security_model=none,multidevs=remap${mode}`],
-    ...["-device", `virtio-9p-pci,fsdev=${id},mount_tag=${tag}`],
+  const share = (id: string, path: string, more: string) => [
+    "-fsdev",
+    `local,id=${id},path=${path},multidevs=remap,${more}`,
+    "-device",
+    `virtio-9p-pci,fsdev=${id},mount_tag=${id}fs`,
   ];
   const devices = [
     "intel-iommu,intremap=on,caching-mode=on",
@@ -126,14 +128,20 @@ function machineArguments({ state, disk, port }: Parts): string[] {
     "edu,id=edu0",
   ];
   return [
-    ...["-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "3072"],
-    ...["-display", "none", "-serial", "stdio", "-monitor", "none", "-no-reboot", "-vga", "none"],
-    ...["-nic", `user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:${port}-:7`],
-    ...["-kernel", join(built, "vmlinuz"), "-initrd", join(built, "initrd.gz")],
-    ...["-append", "console=ttyS0 intel_iommu=on iomem=relaxed panic=-1 loglevel=4"],
-    ...["-drive", `file=${disk},if=none,format=raw,id=nv0`],
-    ...share("host", "/", "hostfs", ",readonly=on"),
-    ...share("state", state, "statefs", ""),
+    ..."-M q35 -accel tcg,thread=multi -cpu max -smp 2 -m 3072 -no-reboot".split(" "),
+    ..."-display none -serial stdio -monitor none -vga none -nic".split(" "),
+    `user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:${port}-:7`,
+    "-kernel",
+    join(built, "vmlinuz"),
+    "-initrd",
+    join(built, "initrd.gz"),
+    "-append",
+    "console=ttyS0 intel_iommu=on iomem=relaxed panic=-1 loglevel=4",
+    "-drive",
+    `file=${disk},if=none,format=raw,id=nv0`,
+    ...share("host", "/", "security_model=none,readonly=on"),
+    // Owners of files are kept beside them: whoever runs QEMU, the guest's root owns its own.
+    ...share("state", state, "security_model=mapped-xattr"),
     ...devices.flatMap((device) => ["-device", device]),
   ];
 }

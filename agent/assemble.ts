@@ -4,7 +4,7 @@ import { signAgentToken } from "#protocol/agent-token";
 import { protocolVersion } from "#protocol/wire/shapes";
 import { Discoverer } from "./discovery.ts";
 import { nodeFiles, privateFolder } from "./host/files.ts";
-import { openImageCache } from "./host/image-cache.ts";
+import { type ImageCache, openImageCache } from "./host/image-cache.ts";
 import { bootIdOf, machineOf } from "./machine.ts";
 import type { AgentOptions } from "./options.ts";
 import type { Deadlines, Equipment } from "./reconcile/ports.ts";
@@ -102,22 +102,38 @@ async function equip(
       // A scan has cards of such classes only by the operator's list or by their drivers' evidence.
       anyClass: (address) => drivers.has(address),
     },
-    images: await openImageCache({
-      folder: join(options.stateDir, "images"),
-      capBytes: options.cacheBytes ?? defaultCacheBytes,
-      fetch: options.fetch ?? globalThis.fetch,
-      allowedOrigins: options.allowedOrigins ?? [],
-      trust: options.trust ?? {
-        signature: "optional",
-        keyOf: () => undefined,
-        now: () => new Date(clock.wall()),
-      },
-      sleep,
-      ...(options.files === undefined ? {} : { files: options.files }),
-    }),
+    images: vouched(
+      options.vouch,
+      await openImageCache({
+        folder: join(options.stateDir, "images"),
+        capBytes: options.cacheBytes ?? defaultCacheBytes,
+        fetch: options.fetch ?? globalThis.fetch,
+        allowedOrigins: options.allowedOrigins ?? [],
+        trust: options.trust ?? {
+          signature: "optional",
+          keyOf: () => undefined,
+          now: () => new Date(clock.wall()),
+        },
+        sleep,
+        ...(options.files === undefined ? {} : { files: options.files }),
+      }),
+    ),
     key: options.key,
     deadlines: options.deadlines ?? defaultDeadlines,
     runtime,
+  };
+}
+
+/** Verified bytes are told on before anybody can be asked to load them. */
+function vouched(vouch: AgentOptions["vouch"], images: ImageCache): ImageCache {
+  if (vouch === undefined) return images;
+  return {
+    ...images,
+    async verify(image, place) {
+      const verified = await images.verify(image, place);
+      vouch(verified.bytes, image);
+      return verified;
+    },
   };
 }
 

@@ -38,6 +38,8 @@ const settingsSchema = z.object({
   url: z.optional(z.string().check(z.regex(/^https?:\/\/[^/]+/))),
   stateDir: z._default(z.string(), "/var/lib/gatehouse-agent"),
   socket: z._default(z.string(), "/run/gatehouse-agent/agent.sock"),
+  /** Socket of the privileged process; without one this process needs the privilege itself. */
+  helper: z.optional(z.string()),
   /** Seconds between two looks for cards (host.md §1.8). */
   scanSeconds: z._default(z.int().check(z.minimum(1), z.maximum(3600)), 5),
   /** Folder of Ed25519 public keys, `*.pem`, that may sign images. */
@@ -51,6 +53,10 @@ const settingsSchema = z.object({
   cdiDirectory: z._default(z.string(), "/var/run/cdi"),
   /** Folder of QMP sockets, `<guest>.sock` (host.md §4.3). */
   qmpDirectory: z._default(z.string(), "/run/gatehouse-agent/qmp"),
+  /** libvirt's program; without it hostdev elements are given out and nothing is attached. */
+  virsh: z._default(absolutePath, "/usr/bin/virsh"),
+  /** Which libvirt it talks to. */
+  libvirtUri: z._default(z.string().check(z.regex(/^[a-z][a-z+]*:[^\s\0]+$/)), "qemu:///system"),
   /** Cards beside those known, and of classes that are refused otherwise (host.md §1.7, §6.2). */
   cards: z._default(z.array(cardEntry), []),
   /** Cards that are left alone: PCI addresses, `vendor:device`, or these with the subsystem. */
@@ -87,7 +93,7 @@ export const identitySchema = z.looseObject({
 export type Identity = z.infer<typeof identitySchema>;
 
 /** Where the settings file is unless `--config` or GATEHOUSE_CONFIG names another. */
-const defaultConfigPath = "/etc/gatehouse-agent/config.json";
+export const defaultConfigPath = "/etc/gatehouse-agent/config.json";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 type Reader = (text: string) => unknown;
@@ -102,6 +108,7 @@ const variables: Readonly<Record<string, readonly [keyof Settings, Reader]>> = {
   GATEHOUSE_URL: ["url", words],
   GATEHOUSE_STATE_DIR: ["stateDir", words],
   GATEHOUSE_SOCKET: ["socket", words],
+  GATEHOUSE_HELPER: ["helper", words],
   GATEHOUSE_SCAN_SECONDS: ["scanSeconds", number],
   GATEHOUSE_TRUSTED_KEYS: ["trustedKeys", words],
   GATEHOUSE_REQUIRE_SIGNATURE: ["requireSignature", flag],
@@ -109,6 +116,8 @@ const variables: Readonly<Record<string, readonly [keyof Settings, Reader]>> = {
   GATEHOUSE_CACHE_MEBIBYTES: ["cacheMebibytes", number],
   GATEHOUSE_CDI_DIRECTORY: ["cdiDirectory", words],
   GATEHOUSE_QMP_DIRECTORY: ["qmpDirectory", words],
+  GATEHOUSE_VIRSH: ["virsh", words],
+  GATEHOUSE_LIBVIRT_URI: ["libvirtUri", words],
 };
 
 /**

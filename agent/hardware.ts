@@ -1,61 +1,52 @@
 import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { dirname, extname, join } from "node:path";
+import { join } from "node:path";
 import { Fault } from "#domain/faults";
+import type { ImageReference } from "#protocol/wire/shapes";
 import { readBlankImages } from "./blank-images.ts";
 import { cardMemory } from "./card-memory.ts";
 import type { Settings } from "./config.ts";
 import { blanksOf, cardsDriver } from "./drivers/cards.ts";
 import type { Driver } from "./drivers/driver.ts";
-import type { CardTable } from "./drivers/pci-ids.ts";
 import { simulatedDriver } from "./drivers/simulated.ts";
-import { realSleep } from "./host/deadline.ts";
 import { replaceFile } from "./host/files.ts";
-import { linuxCardPort } from "./host/linux/card-port.ts";
-import { kernelChildren } from "./host/linux/children.ts";
-import { linuxSysfs } from "./host/linux/sysfs.ts";
+import { firmwareFolder } from "./host/firmware.ts";
+import { linuxReads } from "./host/linux/sysfs.ts";
 import { stockCards } from "./host/memory-kernel/cards.ts";
 import { memoryKernel } from "./host/memory-kernel/kernel.ts";
 import type { KernelState } from "./host/memory-kernel/state.ts";
 import { isKernelError, type SysfsPort } from "./host/sysfs-port.ts";
+import { linuxMachine, listedCards } from "./linux-machine.ts";
+import { helperClient } from "./privileged/client.ts";
 import type { Log } from "./runtime.ts";
 
 /** The cards an agent serves and the kernel they are reached through. */
 export interface Hardware {
   readonly driver: Driver;
   readonly kernel: SysfsPort;
+  /** Told of images that were verified, where another process loads them and judges them again. */
+  readonly vouch?: (bytes: Buffer, image: ImageReference) => void;
 }
 
-/** This machine's kernel and cards. */
+/** This machine's kernel and cards, by the privileged process where there is one. */
 async function linuxHardware(settings: Settings, hostId: string, log: Log): Promise<Hardware> {
-  const { stateDir, blankImages, deny } = settings;
-  const children = kernelChildren({ script: siblingScript("kernel-child"), sleep: realSleep });
-  const kernel = linuxSysfs({ root: "", children });
-  const pr = linuxCardPort({ port: kernel, children });
+  const { stateDir, blankImages, deny, helper, firmwareFolder: firmware } = settings;
+  const client =
+    helper === undefined ? undefined : helperClient({ path: helper, plain: linuxReads("") });
+  const { port, pr, tools } = client ?? linuxMachine(settings, join(stateDir, "tools"));
   const driver = cardsDriver({
     hostId,
-    port: kernel,
+    port,
     pr,
+    tools,
     memory: cardMemory(stateDir, log),
     blanks: blanksOf(await readBlankImages(blankImages)),
     cards: listedCards(settings),
     deny,
+    // A process without privilege writes no firmware.
+    ...(client ? {} : { firmware: firmwareFolder(firmware) }),
   });
-  return { kernel, driver };
-}
-
-/** The operator's list in the form drivers look cards up in. */
-function listedCards({ cards }: Settings): CardTable {
-  const entries = cards.map(({ match, driver, ...rest }) => {
-    return [match, { ...rest, family: driver, listed: true }] as const;
-  });
-  return Object.fromEntries(entries);
-}
-
-/** A program beside this one: a source beside a source, a bundle beside a bundle. */
-function siblingScript(name: string): string {
-  const self = process.argv[1] ?? "";
-  return join(dirname(self), `${name}${extname(self)}`);
+  return { kernel: port, driver, ...(client && { vouch: client.vouch }) };
 }
 
 /** Where a simulated kernel lives between two runs of the agent. */

@@ -1,4 +1,5 @@
 import type { KeyObject } from "node:crypto";
+import type { ImageReference } from "#protocol/wire/shapes";
 import type { Driver } from "./drivers/driver.ts";
 import type { Files } from "./host/files.ts";
 import type { TrustPolicy } from "./host/image-trust.ts";
@@ -19,6 +20,8 @@ export interface AgentOptions {
   readonly driver: Driver;
   readonly hypervisors: readonly Hypervisor[];
   readonly kernel: SysfsPort;
+  /** Told of verified images, where another process loads them. */
+  readonly vouch?: (bytes: Buffer, image: ImageReference) => void;
   readonly clock: Clock;
   readonly random: () => number;
   readonly sleep: Sleep;

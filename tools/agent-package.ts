@@ -23,7 +23,18 @@ export interface AgentPackage {
 }
 
 /** The agent's programs by the names they start each other with. */
-const programs = { agent: "agent/main.ts", "kernel-child": "agent/kernel-child.ts" } as const;
+const programs = {
+  agent: "agent/main.ts",
+  helper: "agent/helper-main.ts",
+  "kernel-child": "agent/kernel-child.ts",
+} as const;
+
+const units = [
+  "gatehouse-agent.service",
+  "gatehouse-helper.service",
+  "gatehouse-helper.socket",
+  "gatehouse-agent.sysusers",
+] as const;
 
 /** Bundles a program for the Node that is packed with it, as CommonJS in one file. */
 async function bundle(root: string, name: keyof typeof programs): Promise<Uint8Array> {
@@ -51,6 +62,7 @@ async function bundle(root: string, name: keyof typeof programs): Promise<Uint8A
 /** Bundles the agent's programs into `.build/agent/`, where they run with the repository's modules. */
 export async function bundleAgent(root: string): Promise<void> {
   await bundle(root, "agent");
+  await bundle(root, "helper");
   await bundle(root, "kernel-child");
 }
 
@@ -79,19 +91,19 @@ async function entriesOf({ root, arch }: AgentPackageOptions): Promise<TarEntry[
   });
   return [
     { path: "lib/agent.cjs", mode: 0o644, bytes: await bundle(root, "agent") },
+    { path: "lib/helper.cjs", mode: 0o644, bytes: await bundle(root, "helper") },
     { path: "lib/kernel-child.cjs", mode: 0o644, bytes: await bundle(root, "kernel-child") },
     ...(await Promise.all(
       foreignCalls(arch).map((path) => file(`lib/${path}`, 0o644, join(root, path))),
     )),
     await file("lib/node", 0o755, join(root, `node_modules/node-linux-${arch}/bin/node`)),
     await file("bin/gatehouse-agent", 0o755, join(packaging, "gatehouse-agent")),
+    await file("bin/gatehouse-helper", 0o755, join(packaging, "gatehouse-helper")),
     await file("install", 0o755, join(packaging, "install")),
     await file("README.md", 0o644, join(packaging, "README.md")),
-    await file(
-      "systemd/gatehouse-agent.service",
-      0o644,
-      join(packaging, "gatehouse-agent.service"),
-    ),
+    ...(await Promise.all(
+      units.map((unit) => file(`systemd/${unit}`, 0o644, join(packaging, unit))),
+    )),
   ];
 }
 

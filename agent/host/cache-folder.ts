@@ -45,7 +45,7 @@ export async function openCacheFolder(options: CacheFolderOptions): Promise<Cach
       await files.rm(join(folder, name), { force: true });
     }
   }
-  const pathOf = (sha256: string) => join(folder, `${sha256}.image`);
+  const pathOf = (sha256: string) => join(folder, imageFileName(sha256));
   const asideOf = (sha256: string) => join(folder, `${sha256}.part`);
   const remove = async (sha256: string) => {
     await files.rm(pathOf(sha256), { force: true });
@@ -103,4 +103,9 @@ async function entriesOf({ folder, files }: CacheFolderOptions): Promise<readonl
     return found && { sha256, size: found.size, usedAt: found.mtimeMs };
   });
   return (await Promise.all(entries)).filter((entry) => entry !== undefined);
+}
+
+/** An image's name in the cache: chosen here, never from outside. */
+export function imageFileName(sha256: string): string {
+  return `${sha256}.image`;
 }

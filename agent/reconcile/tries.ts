@@ -9,6 +9,7 @@ const passing: ReadonlySet<FaultCode> = new Set<FaultCode>([
   "DISK_FULL",
   "JOURNAL_UNREADABLE",
   "CARD_GONE",
+  "TRY_AGAIN",
 ]);
 
 /** Faults that another try cannot cure, because they are about the image itself. */

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PutObjectCommand } from "@aws-sdk/client-s3";
 import type { ClaimView } from "#protocol/http/claims";
@@ -31,8 +31,8 @@ export interface Lab {
   readonly tour: TourContext;
   /** Starts playing the hardware of the DFL cards and lets dfl-pci find them. */
   cardsUp(): Promise<void>;
-  /** Starts the agent; its process id in the guest. `under` is put before its command. */
-  startAgent(under?: string): Promise<number>;
+  /** Starts the agent, and its privileged half unless that runs; the agent's process id. */
+  startAgent(): Promise<number>;
   /** Waits for the agent's end after a signal. */
   stopAgent(signal?: "TERM" | "KILL"): Promise<void>;
   /** Stops the agent's process in its tracks, or lets it go on. */
@@ -40,6 +40,35 @@ export interface Lab {
   /** What the agent logged. */
   log(): Promise<string>;
   close(): Promise<void>;
+}
+
+const helperBundle = join(root, ".build/agent/helper.cjs");
+const config = "/run/state/config.json";
+const helperSocket = "/run/helper.sock";
+
+/** The network process: nobody, without any capability. */
+const nobody = 65534;
+const dropAll = "--bounding-set=-all --inh-caps=-all --ambient-caps=-all --no-new-privs";
+const unprivileged = `/usr/bin/setpriv --reuid=${nobody} --regid=${nobody} --clear-groups ${dropAll}`;
+
+/** The other one: root with what its unit leaves it (agent/packaging/gatehouse-helper.service). */
+const privileged = dropAll.replace("-all", `-all,${capabilities()}`);
+
+function capabilities(): string {
+  const unit = readFileSync(join(root, "agent/packaging/gatehouse-helper.service"), "utf8");
+  const [, names] = /^CapabilityBoundingSet=(.+)$/m.exec(unit) ?? [];
+  if (names === undefined) throw new Error("the helper's unit bounds no capabilities");
+  return names.replaceAll("CAP_", "+").replaceAll(" ", ",").toLowerCase();
+}
+
+async function startHelper(guest: Guest): Promise<void> {
+  const { code } = await guest.run(`kill -0 $(cat /tmp/helper.pid)`);
+  if (code === 0) return;
+  const run = `chroot /host /usr/bin/setpriv ${privileged} ${node} ${helperBundle} --config ${config}`;
+  await guest.sh(`rm -f /host${helperSocket}; mkdir -p /host/run/gatehouse-helper
+    ${run} >> /tmp/agent.log 2>&1 < /dev/null & echo $! > /tmp/helper.pid
+    until [ -S /host${helperSocket} ]; do sleep 0.1; kill -0 $(cat /tmp/helper.pid) || { cat /tmp/agent.log; exit 1; }; done
+    chown ${nobody} /host${helperSocket}; stat -c %a /host${helperSocket} | grep -q 600`);
 }
 
 const cards = [
@@ -60,10 +89,14 @@ export async function startLab(): Promise<Lab> {
     api,
     tour: { api, s3: offline.s3, bucket: cloud.bucket, project: "acme", say: () => undefined },
     cardsUp: () => cardsUp(guest),
-    async startAgent(under = "") {
+    async startAgent() {
       await relays(guest, [cloud.url, cloud.bucketUrl]);
-      const run = `chroot /host ${under} ${node} ${agentBundle} run --config /run/state/config.json`;
-      await guest.sh(`${run} >> /tmp/agent.log 2>&1 < /dev/null & echo $! > /tmp/agent.pid`);
+      await guest.sh(`mkdir -p /host/run/agent /host/run/cdi /host/run/qmp
+        chown ${nobody} /host/run/agent /host/run/cdi`);
+      await startHelper(guest);
+      const run = `chroot /host ${unprivileged} ${node} ${agentBundle} run --config ${config}`;
+      await guest.sh(`chown -R ${nobody}:${nobody} /host/run/state/agent
+        ${run} >> /tmp/agent.log 2>&1 < /dev/null & echo $! > /tmp/agent.pid`);
       agent = Number(await guest.sh("cat /tmp/agent.pid"));
       return agent;
     },
@@ -92,10 +125,11 @@ async function joinCloud({ guest, offline }: Lab): Promise<void> {
   const { cloud } = offline;
   mkdirSync(join(guest.state, "blank"));
   writeFileSync(join(guest.state, "blank", "lab.gbs"), gbsOf(words.blank));
-  const config = {
+  const settings = {
     url: cloud.url,
     stateDir: "/run/state/agent",
-    socket: "/run/agent.sock",
+    socket: "/run/agent/agent.sock",
+    helper: helperSocket,
     scanSeconds: 1,
     trustedKeys: "/run/state/keys",
     requireSignature: false,
@@ -105,12 +139,13 @@ async function joinCloud({ guest, offline }: Lab): Promise<void> {
     blankImages: "/run/state/blank",
     cards,
   };
-  writeFileSync(join(guest.state, "config.json"), JSON.stringify(config));
+  writeFileSync(join(guest.state, "config.json"), JSON.stringify(settings));
+  await guest.sh("cd /host/run/state; chmod 755 . blank; chown 0:0 config.json; chmod 644 config.json blank/lab.gbs");
   const { joinToken } = await offline.as("ops")<{ joinToken: string }>("POST", "/v1/hosts", {
     name: "lab",
   });
   await relays(guest, [cloud.url, cloud.bucketUrl]);
-  const run = `chroot /host ${node} ${agentBundle} join --config /run/state/config.json`;
+  const run = `chroot /host ${node} ${agentBundle} join --config ${config}`;
   await guest.sh(`${run} --url ${cloud.url} --token ${joinToken} --name lab`);
 }
 

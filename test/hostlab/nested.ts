@@ -21,7 +21,8 @@ export async function startNested(guest: Guest, domain: string): Promise<Nested>
   ].join(" ");
   await guest.sh(`mkdir -p /host/run/qmp
     chroot /host ${machine} > /tmp/${domain}.log 2>&1 < /dev/null & echo $! > ${pidFile}
-    until [ -S /host/run/qmp/${domain}.sock ]; do sleep 0.1; [ -e /proc/$(cat ${pidFile}) ] || { cat /tmp/${domain}.log; exit 1; }; done`);
+    until [ -S /host/run/qmp/${domain}.sock ]; do sleep 0.1; [ -e /proc/$(cat ${pidFile}) ] || { cat /tmp/${domain}.log; exit 1; }; done
+    chmod 777 /host/run/qmp/${domain}.sock`);
   const pid = await guest.sh(`cat ${pidFile}`);
   return {
     devices: async () =>

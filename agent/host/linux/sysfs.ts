@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import type { SysfsPort } from "../sysfs-port.ts";
+import { kernelError, type SysfsPort } from "../sysfs-port.ts";
 import type { KernelChildren } from "./children.ts";
 import { holdersOf } from "./holders.ts";
 
@@ -17,25 +17,37 @@ export interface LinuxOptions {
   readonly children: KernelChildren;
 }
 
-/** This machine's kernel. Whatever may block runs in a child with a deadline. */
-export function linuxSysfs({ root, children }: LinuxOptions): SysfsPort {
+/** What needs no privilege and never blocks: reading, by a process of any user. */
+export function linuxReads(root: string): SysfsPort {
   return {
     async read(path) {
-      const text = locked.test(path)
-        ? await children.call({ verb: "read", path: root + path }, { deadlineMs: lockedMs })
-        : await readPlain(root + path);
+      const text = remembered.test(path)
+        ? readFileSync(root + path, "utf8")
+        : await readFile(root + path, "utf8");
       return text.replace(/\n$/, "");
     },
     list: async (path) => readdirSync(root + path).sort(),
     readlink: async (path) => readlinkSync(root + path),
     exists: async (path) => existsSync(root + path),
-    async write(path, value, deadlineMs) {
-      await children.call({ verb: "write", path: root + path, value }, { deadlineMs });
+    async write(path) {
+      throw kernelError("EPERM", path);
     },
     holders: (node) => holdersOf(root, node),
   };
 }
 
-async function readPlain(path: string): Promise<string> {
-  return remembered.test(path) ? readFileSync(path, "utf8") : await readFile(path, "utf8");
+/** This machine's kernel. Whatever may block runs in a child with a deadline. */
+export function linuxSysfs({ root, children }: LinuxOptions): SysfsPort {
+  const reads = linuxReads(root);
+  return {
+    ...reads,
+    async read(path) {
+      if (!locked.test(path)) return await reads.read(path);
+      const request = { verb: "read", path: root + path } as const;
+      return (await children.call(request, { deadlineMs: lockedMs })).replace(/\n$/, "");
+    },
+    async write(path, value, deadlineMs) {
+      await children.call({ verb: "write", path: root + path, value }, { deadlineMs });
+    },
+  };
 }

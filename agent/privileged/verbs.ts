@@ -20,28 +20,29 @@ export interface Powers {
 
 /** Does one request, after it was judged. Rejects with a Fault or a KernelError. */
 export async function perform(powers: Powers, request: HelperRequest): Promise<unknown> {
-  const { port, tools } = powers;
-  switch (request.verb) {
-    case "read":
-      if (!mayRead(request.path)) throw kernelError("EPERM", request.path);
-      return await port.read(request.path);
-    case "write":
-      await judgeWrite(powers.guard, request.path, request.value);
-      await port.write(request.path, request.value, request.deadlineMs);
-      return null;
-    case "holders":
-      if (!mayAskHolders(request.node)) throw kernelError("EPERM", request.node);
-      return await port.holders(request.node);
-    case "program":
-    case "release":
-    case "assign":
-      await onEngine(powers, request);
-      return null;
-    case "has":
-      return await tools.has(request.tool);
-    default:
-      return (await withTool(powers, request)) ?? null;
+  if ("engine" in request) {
+    await onEngine(powers, request);
+    return null;
   }
+  if ("path" in request || "node" in request) return await onPort(powers, request);
+  if (request.verb === "has") return await powers.tools.has(request.tool);
+  return (await withTool(powers, request)) ?? null;
+}
+
+type OnPort = Extract<HelperRequest, { readonly verb: "read" | "write" | "holders" }>;
+
+async function onPort({ port, guard }: Powers, request: OnPort): Promise<unknown> {
+  if (request.verb === "write") {
+    await judgeWrite(guard, request.path, request.value);
+    await port.write(request.path, request.value, request.deadlineMs);
+    return null;
+  }
+  if (request.verb === "holders") {
+    if (!mayAskHolders(request.node)) throw kernelError("EPERM", request.node);
+    return await port.holders(request.node);
+  }
+  if (!mayRead(request.path)) throw kernelError("EPERM", request.path);
+  return await port.read(request.path);
 }
 
 type OnEngine = Extract<HelperRequest, { readonly engine: string }>;

@@ -67,6 +67,11 @@ describe.runIf(process.arch === "x64" && process.platform === "linux")(
       expect(agent(["--version"])).toMatchObject({ status: 0, stdout: `${agentVersion}\n` });
     });
 
+    test("starts the privileged half by name", () => {
+      const run = agent(["helper", "--help"]);
+      expect(run).toMatchObject({ status: 0, stdout: expect.stringContaining("privileged half") });
+    });
+
     test("says in a fresh state folder that the machine has not joined", () => {
       const run = agent(["status", "--state-dir", join(folder, "fresh")]);
       expect(run.status).toBe(0);
@@ -95,6 +100,11 @@ describe.runIf(process.arch === "x64" && process.platform === "linux")(
       expect(agent(["--version"], join(base, "current/bin/gatehouse-agent")).status).toBe(0);
       const unit = join(env.DESTDIR, "etc/systemd/system/gatehouse-agent.service");
       expect(readFileSync(unit, "utf8")).toContain("Type=notify");
+      const units = join(env.DESTDIR, "etc/systemd/system");
+      expect(statSync(join(units, "gatehouse-helper.service")).isFile()).toBe(true);
+      expect(statSync(join(units, "gatehouse-helper.socket")).isFile()).toBe(true);
+      const users = join(env.DESTDIR, "etc/sysusers.d/gatehouse-agent.conf");
+      expect(readFileSync(users, "utf8")).toContain("u gatehouse -");
       // As if this version had been installed over an older one.
       mkdirSync(join(base, "0.0.1"));
       execFileSync("ln", ["-sfn", "0.0.1", join(base, "current")]);
@@ -114,20 +124,48 @@ describe.runIf(process.arch === "x64" && process.platform === "linux")(
   },
 );
 
-test("the unit has every rule that was measured, and none that blinds or breaks the agent", () => {
-  const unit = readFileSync(join(root, "agent/packaging/gatehouse-agent.service"), "utf8");
-  const lines = unit.split("\n").filter((line) => !line.startsWith("#"));
+/** The rules of a unit. */
+const rulesOf = (name: string): readonly string[] =>
+  readFileSync(join(root, "agent/packaging", name), "utf8")
+    .split("\n")
+    .filter((line) => !line.startsWith("#"));
+
+test("the network process has a user of its own, and neither capability nor device", () => {
+  const rules = rulesOf("gatehouse-agent.service");
   for (const rule of [
     "Type=notify",
     "WatchdogSec=60",
-    "CapabilityBoundingSet=CAP_SYS_PTRACE",
+    "User=gatehouse",
+    "CapabilityBoundingSet=",
+    "AmbientCapabilities=",
     "NoNewPrivileges=yes",
     "ProtectSystem=strict",
+    "ProtectKernelTunables=yes",
     "DevicePolicy=closed",
-    "DeviceAllow=char-vfio rw",
     "UMask=0077",
   ]) {
-    expect(lines).toContain(rule);
+    expect(rules).toContain(rule);
+  }
+  for (const forbidden of ["DeviceAllow", "PrivateDevices", "MemoryDenyWriteExecute"]) {
+    expect(rules.filter((rule) => rule.startsWith(forbidden))).toEqual([]);
+  }
+});
+
+test("the helper has no network, the measured capabilities, and nothing that blinds it", () => {
+  const rules = rulesOf("gatehouse-helper.service");
+  for (const rule of [
+    "User=root",
+    "CapabilityBoundingSet=CAP_SYS_PTRACE CAP_DAC_READ_SEARCH",
+    "NoNewPrivileges=yes",
+    "PrivateNetwork=yes",
+    "IPAddressDeny=any",
+    "RestrictAddressFamilies=AF_UNIX",
+    "ProtectSystem=strict",
+    "DevicePolicy=closed",
+    "DeviceAllow=char-dfl-fme rw",
+    "UMask=0077",
+  ]) {
+    expect(rules).toContain(rule);
   }
   for (const forbidden of [
     "ProtectKernelTunables",
@@ -136,6 +174,12 @@ test("the unit has every rule that was measured, and none that blinds or breaks 
     "ProtectProc",
     "ProcSubset",
   ]) {
-    expect(lines.filter((line) => line.startsWith(forbidden))).toEqual([]);
+    expect(rules.filter((rule) => rule.startsWith(forbidden))).toEqual([]);
   }
+});
+
+test("only the agent's user may connect to the helper", () => {
+  const rules = rulesOf("gatehouse-helper.socket");
+  expect(rules).toContain("SocketUser=gatehouse");
+  expect(rules).toContain("SocketMode=0600");
 });

@@ -3,6 +3,8 @@ import type { Runtime } from "./runtime.ts";
 
 /** Time between two scans, ms (host.md §1.8). */
 export const scanMs = 5000;
+/** Time between an event and its scan, ms: noticed within a second, and once. */
+const settleMs = 200;
 
 /** Looks for cards again and again; the first scan is awaited by {@link Discoverer.scan}. */
 export class Discoverer {
@@ -10,6 +12,7 @@ export class Discoverer {
   readonly #runtime: Runtime;
   readonly #found: (discovery: Discovery) => Promise<void>;
   readonly #stop = new AbortController();
+  #wait = new AbortController();
   #last: number;
   #problems = "[]";
 
@@ -36,13 +39,21 @@ export class Discoverer {
     }
   }
 
-  /** Scans every `ms` until {@link stop}. */
+  /** Scans every `ms`, and soon after every {@link changed}, until {@link stop}. */
   async run(ms: number): Promise<void> {
     const { signal } = this.#stop;
     while (!signal.aborted) {
-      await this.#runtime.sleep(ms, signal);
+      this.#wait = new AbortController();
+      await this.#runtime.sleep(ms, AbortSignal.any([signal, this.#wait.signal]));
+      // One change brings many events: what comes meanwhile is in the same scan.
+      if (this.#wait.signal.aborted) await this.#runtime.sleep(settleMs, signal);
       if (!signal.aborted) await this.scan();
     }
+  }
+
+  /** Something about this host's devices is different: the next scan comes at once. */
+  changed(): void {
+    this.#wait.abort();
   }
 
   stop(): void {

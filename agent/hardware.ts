@@ -11,12 +11,14 @@ import type { Driver } from "./drivers/driver.ts";
 import { simulatedDriver } from "./drivers/simulated.ts";
 import { replaceFile } from "./host/files.ts";
 import { firmwareFolder } from "./host/firmware.ts";
+import { deviceEvents, udevadmPath } from "./host/linux/device-events.ts";
 import { linuxReads } from "./host/linux/sysfs.ts";
 import { stockCards } from "./host/memory-kernel/cards.ts";
 import { memoryKernel } from "./host/memory-kernel/kernel.ts";
 import type { KernelState } from "./host/memory-kernel/state.ts";
 import { isKernelError, type SysfsPort } from "./host/sysfs-port.ts";
 import { linuxMachine, listedCards } from "./linux-machine.ts";
+import type { AgentOptions } from "./options.ts";
 import { helperClient } from "./privileged/client.ts";
 import type { Log } from "./runtime.ts";
 
@@ -24,6 +26,7 @@ import type { Log } from "./runtime.ts";
 export interface Hardware {
   readonly driver: Driver;
   readonly kernel: SysfsPort;
+  readonly deviceEvents?: NonNullable<AgentOptions["deviceEvents"]>;
   /** Told of images that were verified, where another process loads them and judges them again. */
   readonly vouch?: (bytes: Buffer, image: ImageReference) => void;
 }
@@ -46,7 +49,12 @@ async function linuxHardware(settings: Settings, hostId: string, log: Log): Prom
     // A process without privilege writes no firmware.
     ...(client ? {} : { firmware: firmwareFolder(firmware) }),
   });
-  return { kernel: port, driver, ...(client && { vouch: client.vouch }) };
+  return {
+    kernel: port,
+    driver,
+    deviceEvents: (changed, signal) => deviceEvents({ path: udevadmPath, changed, signal }),
+    ...(client && { vouch: client.vouch }),
+  };
 }
 
 /** Where a simulated kernel lives between two runs of the agent. */

@@ -40,6 +40,8 @@ export interface AgentOptions {
   /** Unix socket of the local API; none when left out. */
   readonly localSocket?: string;
   readonly scanMs?: number;
+  /** Tells of changes between two scans until the signal; resolves when it cannot any more. */
+  readonly deviceEvents?: (changed: () => void, signal: AbortSignal) => Promise<void>;
   readonly deadlines?: Deadlines;
   readonly webSocket?: SocketConstructor;
   readonly fetch?: typeof globalThis.fetch;

@@ -28,6 +28,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const status = () => agentStatus({ host: options.hostId, bootId }, session, bodies);
   const local = await openLocal(options, assembly, status);
   const scanning = discoverer.run(every);
+  const events = new AbortController();
+  const hearing = options.deviceEvents?.(() => discoverer.changed(), events.signal);
   const talking = session.run();
   talking.catch((error: unknown) => runtime.log("session-failed", { error: String(error) }));
   return {
@@ -37,10 +39,11 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       reconciler.longestTurn() < longestStep(options.deadlines ?? defaultDeadlines),
     stop: async () => {
       discoverer.stop();
+      events.abort();
       await local?.close();
       await reconciler.stop();
       session.close();
-      await Promise.allSettled([scanning, talking]);
+      await Promise.allSettled([scanning, talking, hearing]);
       await reconciler.saved();
     },
   };

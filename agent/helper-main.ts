@@ -78,19 +78,22 @@ async function main(): Promise<void> {
   await requireOwnSettings(config ?? defaultConfigPath);
   const settings = await readSettings(env, config === undefined ? {} : { config });
   const powers = await powersOf(settings);
-  const helper = await serveHelper(
+  const serving = serveHelper(
     (server) => listen(server, settings.helper),
     (request) => perform(powers, request),
   );
-  process.stderr.write(`${JSON.stringify({ event: "helper-ready" })}\n`);
   const stop = () => {
-    helper.close().then(
-      () => process.exit(0),
-      () => process.exit(1),
-    );
+    serving
+      .then((helper) => helper.close())
+      .then(
+        () => process.exit(0),
+        () => process.exit(1),
+      );
   };
   process.once("SIGTERM", stop);
   process.once("SIGINT", stop);
+  await serving;
+  process.stderr.write(`${JSON.stringify({ event: "helper-ready" })}\n`);
 }
 
 main().catch((error: unknown) => {

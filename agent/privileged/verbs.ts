@@ -1,6 +1,6 @@
 import { Fault } from "#domain/faults";
 import { parseLooseUuid } from "#protocol/images/uuid";
-import { listIfThere, readIfThere } from "../host/pci.ts";
+import { isPciAddress, listIfThere, readIfThere } from "../host/pci.ts";
 import type { Bitstream, PrPort } from "../host/pr-port.ts";
 import { kernelError, type SysfsPort } from "../host/sysfs-port.ts";
 import type { Tools } from "../host/tools.ts";
@@ -8,6 +8,8 @@ import { mayAskHolders, mayRead } from "./grammar.ts";
 import { type GuardOptions, judgeWrite, requireOurs } from "./guard.ts";
 import { type JudgeOptions, judgedFile } from "./images.ts";
 import type { HelperRequest } from "./requests.ts";
+
+const platformDevices = "/sys/bus/platform/devices";
 
 /** What the privileged process works with. */
 export interface Powers {
@@ -47,13 +49,22 @@ async function onPort({ port, guard }: Powers, request: OnPort): Promise<unknown
 
 type OnEngine = Extract<HelperRequest, { readonly engine: string }>;
 
-async function onEngine({ port, pr, images }: Powers, request: OnEngine): Promise<void> {
+async function onEngine({ port, pr, images, guard }: Powers, request: OnEngine): Promise<void> {
   const { engine, verb } = request;
+  await requireOurs(guard, await cardOf(port, engine));
   if (verb === "release") return await pr.releasePort(engine, request.port);
   if (verb === "assign") return await pr.assignPort(engine, request.port);
   const image = await judgedFile(images, request.file);
   await requireShell(port, engine, image);
   await pr.programPort(engine, request.port, image, () => undefined);
+}
+
+/** The function that an engine belongs to. ENODEV when there is no such engine. */
+async function cardOf(port: SysfsPort, engine: string): Promise<string> {
+  const target = await port.readlink(`${platformDevices}/${engine.replace("/dev/", "")}`);
+  const address = target.split("/").findLast(isPciAddress);
+  if (address === undefined) throw kernelError("ENODEV", engine);
+  return address;
 }
 
 /** The kernel does not look (host.md §2.1), and whoever asked may be wrong or worse. */
@@ -67,7 +78,7 @@ async function requireShell(port: SysfsPort, engine: string, image: Bitstream): 
 }
 
 async function shellOf(port: SysfsPort, engine: string): Promise<string | undefined> {
-  const base = `/sys/bus/platform/devices/${engine.replace("/dev/", "")}`;
+  const base = `${platformDevices}/${engine.replace("/dev/", "")}`;
   for (const name of await listIfThere(port, base)) {
     if (!name.startsWith("dfl-fme-region.")) continue;
     for (const region of await listIfThere(port, `${base}/${name}/fpga_region`)) {

@@ -82,6 +82,19 @@ export function managerLinks(state: KernelState): Entries {
   );
 }
 
+/** Below /sys/bus/platform/devices: the engines, by the numbers of their nodes. */
+export function platformLinks(state: KernelState): Entries {
+  return Object.fromEntries(
+    dflFunctions(state)
+      .filter(([, fn]) => fn.role === "pf")
+      .map(([card, fn]) => {
+        const name = `dfl-fme.${card.number}`;
+        const base = `../../../${pathOf(state, fn)}/fpga_region/region${baseRegion(card, fn)}`;
+        return [name, link(`${base}/${name}`)];
+      }),
+  );
+}
+
 /** Functions that dfl-pci has, with their cards. */
 function dflFunctions(state: KernelState): [CardState, FunctionState][] {
   return functionsOnBus(state)

@@ -1,14 +1,17 @@
 import { bind, busLocked, driverNames, probeAddress, unbind, vfioDriver } from "./binding.ts";
 import { functionsOnBus, type KernelState, kernelError } from "./state.ts";
 import { type Dir, deviceNode, dir, type Entries, fixed, link, written } from "./tree.ts";
-import { dflNodes, managerLinks, regionLinks } from "./tree-dfl.ts";
+import { dflNodes, managerLinks, platformLinks, regionLinks } from "./tree-dfl.ts";
 import { groupDirs, pciLinks, pciTree } from "./tree-pci.ts";
 
 /** The file system of one state: /sys, /dev, the boot id and the machine's ids. */
 export function tree(state: KernelState, machineId?: string): Dir {
   return dir(() => ({
     sys: dir(() => ({
-      bus: dir(() => ({ pci: dir(() => pciBus(state)) })),
+      bus: dir(() => ({
+        pci: dir(() => pciBus(state)),
+        platform: dir(() => ({ devices: dir(() => platformLinks(state)) })),
+      })),
       devices: dir(() => pciTree(state)),
       class: dir(() => ({
         fpga_region: dir(() => regionLinks(state)),

@@ -9,7 +9,7 @@ import type { Driver, Observation, Place } from "./driver.ts";
 import { families } from "./index.ts";
 import { operate } from "./operating.ts";
 import { type CardTable, knownCards } from "./pci-ids.ts";
-import { program, requireSameCard, type Target } from "./programming.ts";
+import { program, repair, requireSameCard, type Target } from "./programming.ts";
 import { scan } from "./scan.ts";
 import { cleanHandle, scrub } from "./scrubbing.ts";
 
@@ -44,6 +44,7 @@ export function cardsDriver(host: DriverHost): Driver {
     discover: () => scan(context, families),
     observe: (place) => observe(at(place)),
     program: (place, image, work) => program(at(place), image, work),
+    repair: (place) => repair(at(place)),
     scrub: (place, method, work) => scrub(at(place), method, work),
     cleanHandle: (place, handle) => cleanHandle(at(place), handle),
     operate: (device, operation) => operate(context, familyOf({ device }), device, operation),

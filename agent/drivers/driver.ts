@@ -73,6 +73,8 @@ export interface Driver {
   program(place: Place, image: VerifiedImage, work: Work): Promise<void>;
   /** Makes the whole deployable clean by `method`; the caller reads back. */
   scrub(place: Place, method: ScrubMethod, work: Work): Promise<void>;
+  /** Brings an unused card that is degraded into order, where there is a way; without one nothing. */
+  repair?(place: Place): Promise<void>;
   /** Makes one unplugged handle clean while its neighbours run (FLR, driver clear). */
   cleanHandle(place: Place, handle: string): Promise<void>;
   /**

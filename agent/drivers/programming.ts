@@ -69,6 +69,13 @@ function requireFormat({ formats }: CardFamily, { format }: VerifiedImage): void
   });
 }
 
+/** What {@link send} does first, by itself. Throws IN_USE, CARD_GONE, CARD_DEGRADED, CARD_STUCK. */
+export async function repair(target: Target): Promise<void> {
+  await requireSameCard(target);
+  await requireUnused(target);
+  await target.family.repair(target.context, target.place);
+}
+
 /** Sends a bitstream to a region that is proven unused. Throws every code of {@link sendFault}. */
 export async function send(target: Target, image: Bitstream, work: Work): Promise<void> {
   const { context, family, place } = target;

@@ -1,6 +1,7 @@
+import { occupiedHandles } from "./occupied.ts";
 import { isImagePartMet, nextForGeneration } from "./plan-generation.ts";
 import { nextClean, nextPlug, nextUnplug } from "./plan-handles.ts";
-import type { Memory, Plan, Reality, Step, Wish } from "./step.ts";
+import type { Blocked, Memory, Plan, Reality, Step, Wish } from "./step.ts";
 
 /**
  * The next step towards the wish, from what is and what is remembered. Pure and total: the same
@@ -15,12 +16,16 @@ export function plan(wish: Wish | undefined, reality: Reality, memory: Memory): 
   }
   const unfinished = unfinishedOperation(reality, memory);
   if (unfinished !== undefined) return unfinished;
-  if (wish === undefined) return { kind: "done" };
+  const towards = wish === undefined ? undefined : nextForWish(wish, reality, memory);
+  return towards ?? nextRepair(wish, reality, memory) ?? { kind: "done" };
+}
+
+function nextForWish(wish: Wish, reality: Reality, memory: Memory): Step | Blocked | undefined {
   return (
     nextUnplug(wish, memory) ??
     nextForGeneration(wish, reality, memory) ??
     (isImagePartMet(wish, reality, memory) ? nextPlug(wish, reality, memory) : undefined) ??
-    (isSettled(wish, memory) ? nextClean(wish, reality, memory) : undefined) ?? { kind: "done" }
+    (isSettled(wish, memory) ? nextClean(wish, reality, memory) : undefined)
   );
 }
 
@@ -36,6 +41,14 @@ function unfinishedOperation(reality: Reality, { marks, journal }: Memory): Step
     operation.stage === "acted" ||
     (target !== undefined && operation.before !== target && reality.loaded.functionId === target);
   return happened ? { kind: "read-back", operation } : undefined;
+}
+
+/** Once, and only for a card that nobody has or is promised. */
+function nextRepair(wish: Wish | undefined, reality: Reality, memory: Memory): Step | undefined {
+  if (reality.health.state !== "degraded" || memory.repaired === true) return undefined;
+  const claimed = Object.values(wish?.handles ?? {}).some(({ claim }) => claim !== undefined);
+  if (claimed || occupiedHandles(reality, memory).length > 0) return undefined;
+  return { kind: "repair" };
 }
 
 /** A generation with a scrub covers its handles; one that failed leaves them as they are. */

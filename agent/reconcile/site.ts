@@ -39,6 +39,8 @@ export class Site {
   trouble: WireError | undefined;
   refused: WireError | undefined;
   notice: WireError | undefined;
+  /** A repair was tried since the card was last well. */
+  repaired = false;
   /** Aborted when the newest wish makes the running step pointless. */
   running: AbortController | undefined;
 

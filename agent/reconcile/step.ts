@@ -47,6 +47,8 @@ export interface Memory {
   readonly journal: Journal;
   /** Handles whose last step failed and that are left alone for now. */
   readonly resting: ReadonlySet<string>;
+  /** A repair was tried since the card was last well. */
+  readonly repaired?: boolean;
 }
 
 interface OnImage {
@@ -75,6 +77,8 @@ export type Step =
     }
   | { readonly kind: "scrub"; readonly method: ScrubMethod; readonly generation: number }
   | { readonly kind: "clean-handle"; readonly handle: string; readonly fence: number }
+  /** A free card that feels unwell is brought into order before somebody asks for it. */
+  | { readonly kind: "repair" }
   /** The generation's wish is met: its outcome is written down. */
   | { readonly kind: "settle"; readonly generation: number };
 
@@ -102,6 +106,7 @@ export const phaseOf: { readonly [Kind in StepKind]: Phase } = {
   plug: "plugging",
   scrub: "scrubbing",
   "clean-handle": "scrubbing",
+  repair: "idle",
   settle: "reading-back",
 };
 

@@ -50,6 +50,7 @@ export async function turn(site: Site, context: TurnContext): Promise<TurnResult
     return "done";
   }
   await voidProofs(site, reality);
+  if (reality.health.state !== "degraded") site.repaired = false;
   const next = plan(wish, reality, memoryOf(site));
   site.phase = phaseFor(next, site, reality);
   if (next.kind === "blocked") site.trouble = { code: next.code, message: next.message };
@@ -98,7 +99,7 @@ async function run(step: Step, moment: Moment, context: TurnContext): Promise<Tu
   try {
     await failpoint(`step:${step.kind}:before`);
     await execute(step, { site, place, equipment, work: { progress, signal: running.signal } });
-    if (step.kind === "program" || step.kind === "scrub") await context.rescan();
+    if (["program", "scrub", "repair"].includes(step.kind)) await context.rescan();
     await failpoint(`step:${step.kind}:after`);
     if ("handle" in step) site.rest.succeeded(step.handle);
     site.trouble = undefined;
@@ -133,6 +134,6 @@ async function voidProofs(site: Site, { bootId, loaded, health }: Reality): Prom
   await site.changeMarks((marks) => without(marks, "clean"));
 }
 
-function memoryOf({ marks, journal, rest }: Site): Memory {
-  return { marks, journal, resting: rest.resting() };
+function memoryOf({ marks, journal, rest, repaired }: Site): Memory {
+  return { marks, journal, resting: rest.resting(), repaired };
 }

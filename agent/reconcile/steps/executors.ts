@@ -20,6 +20,7 @@ const executors: Executors = {
   plug: plugHandle,
   scrub: scrubDeployable,
   "clean-handle": cleanHandle,
+  repair,
   settle,
 };
 
@@ -31,6 +32,11 @@ export function execute<Kind extends StepKind>(
   const executor: (step: StepOf<Kind>, context: StepContext) => Promise<void> =
     executors[step.kind];
   return executor(step, context);
+}
+
+async function repair(_: StepOf<"repair">, { site, place, equipment }: StepContext): Promise<void> {
+  site.repaired = true;
+  await equipment.driver.repair?.(place);
 }
 
 async function settle({ generation }: StepOf<"settle">, { site }: StepContext): Promise<void> {

@@ -418,8 +418,9 @@ class Model {
         this.remembered = { ...this.remembered, marks: { ...marks, handleClean } };
         break;
       }
+      case "repair":
       case "read-back":
-        throw new Error("nothing to read back in this model");
+        throw new Error("nothing to read back or repair in this model");
     }
   }
 

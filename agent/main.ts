@@ -1,6 +1,7 @@
 import { createPublicKey } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
+import { join } from "node:path";
 import { Fault, faults, isFault } from "#domain/faults";
 import { type PlugTarget, plugTarget } from "#protocol/wire/shapes";
 import {
@@ -13,6 +14,7 @@ import {
 import { type Identity, readSettings, type Settings } from "./config.ts";
 import { openHardware } from "./hardware.ts";
 import { privateFolder } from "./host/files.ts";
+import { openVirsh } from "./host/linux/virsh.ts";
 import { hypervisors } from "./hypervisors/index.ts";
 import { agentKey, readIdentity } from "./identity.ts";
 import { joinCloud } from "./join.ts";
@@ -114,6 +116,7 @@ async function optionsOf(settings: Settings, identity: Identity): Promise<AgentO
     hypervisors: hypervisors({
       cdi: { directory: settings.cdiDirectory },
       qemu: { directory: settings.qmpDirectory },
+      libvirt: await libvirtOf(settings),
     }),
     clock,
     random: Math.random,
@@ -126,6 +129,15 @@ async function optionsOf(settings: Settings, identity: Identity): Promise<AgentO
     localSocket: socket,
     scanMs: settings.scanSeconds * 1000,
   };
+}
+
+/** A simulated card cannot go into a real guest. */
+async function libvirtOf({ simulated, virsh, libvirtUri, stateDir }: Settings) {
+  if (simulated !== undefined) return {};
+  const folder = join(stateDir, "virsh");
+  const opened = await openVirsh({ path: virsh, uri: libvirtUri, folder });
+  log("libvirt", opened ? { live: true, virsh, uri: libvirtUri } : { live: false });
+  return opened ? { virsh: opened } : {};
 }
 
 async function main(): Promise<void> {

@@ -1,7 +1,7 @@
 import type { HypervisorName } from "#domain/hypervisors";
 import { type CdiOptions, cdi } from "./cdi.ts";
 import type { Hypervisor } from "./hypervisor.ts";
-import { libvirt } from "./libvirt.ts";
+import { type LibvirtOptions, libvirt } from "./libvirt.ts";
 import { openstack } from "./openstack.ts";
 import { type QemuOptions, qemu } from "./qemu.ts";
 
@@ -9,11 +9,12 @@ import { type QemuOptions, qemu } from "./qemu.ts";
 export interface HypervisorOptions {
   readonly cdi: CdiOptions;
   readonly qemu: QemuOptions;
+  readonly libvirt?: LibvirtOptions;
 }
 
 /** A name without a plugin does not compile. */
 const plugins: Readonly<Record<HypervisorName, (options: HypervisorOptions) => Hypervisor>> = {
-  libvirt: () => libvirt,
+  libvirt: (options) => libvirt(options.libvirt),
   qemu: (options) => qemu(options.qemu),
   cdi: (options) => cdi(options.cdi),
   openstack: () => openstack,

@@ -4,10 +4,10 @@ import { Fault } from "#domain/faults";
 import { isUuid } from "#protocol/uuid";
 import type { PlugTarget } from "#protocol/wire/shapes";
 import { realSleep, type Sleep, withDeadline } from "../host/deadline.ts";
+import { isGuestName } from "../host/guest-name.ts";
 import { type ConnectLines, connectLines } from "../host/line-socket.ts";
 import { addressParts } from "../host/pci.ts";
 import { isKernelError } from "../host/sysfs-port.ts";
-import { isGuestName } from "./guest-name.ts";
 import type { BoundHandle, Hypervisor } from "./hypervisor.ts";
 import { Qmp, QmpError } from "./qmp.ts";
 

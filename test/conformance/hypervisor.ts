@@ -18,6 +18,8 @@ export interface Stage {
   readonly plugin: Hypervisor;
   /** What a handle in a guest leaves in the world: files, devices, connections. */
   traces(): Promise<readonly string[]>;
+  /** For plugins that wait: the same one against a guest that never does what it is asked. */
+  stalled?(call: "plug" | "unplug"): Promise<Hypervisor>;
   close(): Promise<void>;
 }
 
@@ -31,11 +33,11 @@ export async function faultOf(work: Promise<unknown>): Promise<object | string> 
   }
 }
 
-/** What every hypervisor plugin must do, whatever it plugs into. `needsGuest`: takes a domain. */
+/** What every hypervisor plugin must do, whatever it plugs into. `guest`: whether it takes a domain. */
 export function describeHypervisor(
   name: Hypervisor["name"],
   open: () => Promise<Stage>,
-  { needsGuest = false }: { readonly needsGuest?: boolean } = {},
+  { guest = "none" }: { readonly guest?: "needed" | "optional" | "none" } = {},
 ): void {
   describe(`hypervisor ${name}`, () => {
     const target = { hypervisor: name, domain: "guest" } as const;
@@ -87,8 +89,21 @@ export function describeHypervisor(
       expect(await stage.traces()).toEqual(before);
     });
 
-    const badNames = [undefined, "../guest", "a/b", "-c", "", "a b", "x\n"];
-    test.each(needsGuest ? badNames : [])(
+    test.skipIf(guest === "none").each(["plug", "unplug"] as const)(
+      "a %s that is never answered ends at the deadline with its fault",
+      async (call) => {
+        await stage.plugin.plug(handle, target);
+        if (call === "plug") await stage.plugin.unplug(handle, target);
+        const stalled = await stage.stalled?.(call);
+        expect(await faultOf(stalled?.[call](handle, target) ?? Promise.resolve())).toMatchObject({
+          code: `${call.toUpperCase()}_FAILED`,
+        });
+      },
+    );
+
+    const badNames = ["../guest", "a/b", "-c", "", "a b", "x\n"];
+    const refusedNames = { needed: [undefined, ...badNames], optional: badNames, none: [] };
+    test.each(refusedNames[guest])(
       "the guest name %j is refused by name of the field, and unplugging it does nothing",
       async (domain) => {
         const hostile = { hypervisor: name, ...(domain === undefined ? {} : { domain }) };

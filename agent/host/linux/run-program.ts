@@ -12,23 +12,23 @@ interface Run {
   /** How long it may take. */
   readonly ms: number;
   readonly sleep: Sleep;
+  /** What is kept of each stream, bytes; a tool that says more is not stopped for it. */
+  readonly keptBytes?: number;
 }
 
 /** Some of the programs are shell scripts round others, so they need a path; nothing else. */
-const environment = {
+export const environment = {
   LC_ALL: "C",
   PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 };
-
-/** What is kept of each stream; a tool that says more is not stopped for it. */
-const keptBytes = 64 * 1024;
 
 /**
  * Resolves when the program and whatever it started have closed their output. They are a process
  * group of their own, so that a wrapper script is not all that a kill ends. Rejects with the errno
  * of a start that failed, and with ETIMEDOUT when the bound has passed and the kill ended them all.
  */
-export function runProgram({ path, args, ms, sleep }: Run): Promise<ToolResult> {
+export function runProgram(run: Run): Promise<ToolResult> {
+  const { path, args, ms, sleep, keptBytes = 64 * 1024 } = run;
   return new Promise((resolve, reject) => {
     const child = spawn(path, args, {
       cwd: "/",
@@ -36,8 +36,8 @@ export function runProgram({ path, args, ms, sleep }: Run): Promise<ToolResult> 
       detached: true,
       stdio: ["ignore", "pipe", "pipe"],
     });
-    const stdout = gather(child.stdout);
-    const stderr = gather(child.stderr);
+    const stdout = gather(child.stdout, keptBytes);
+    const stderr = gather(child.stderr, keptBytes);
     const over = new AbortController();
     let late = false;
     void sleep(ms, over.signal).then(() => {
@@ -57,7 +57,8 @@ export function runProgram({ path, args, ms, sleep }: Run): Promise<ToolResult> 
   });
 }
 
-function killGroup({ pid }: ChildProcess): void {
+/** Ends a program that was started detached, with whatever it started. */
+export function killGroup({ pid }: ChildProcess): void {
   if (pid === undefined) return;
   try {
     process.kill(-pid, "SIGKILL");
@@ -68,7 +69,7 @@ function killGroup({ pid }: ChildProcess): void {
 }
 
 /** Keeps the start of a stream and lets the rest pass, so that the program never waits for us. */
-function gather(stream: Readable): () => string {
+function gather(stream: Readable, keptBytes: number): () => string {
   const kept: Buffer[] = [];
   let bytes = 0;
   stream.on("data", (chunk: Buffer) => {

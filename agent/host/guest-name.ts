@@ -5,3 +5,8 @@ const guestName = /^[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}$/;
 export function isGuestName(text: string | undefined): text is string {
   return text !== undefined && guestName.test(text);
 }
+
+/** True for a libvirt domain's name or uuid. A number is the id of one run: another guest's, later. */
+export function isDomainName(text: string | undefined): text is string {
+  return isGuestName(text) && !/^\d+$/.test(text);
+}

@@ -12,7 +12,7 @@ const hypervisors: readonly AttachRequest["hypervisor"][] = attachRequest.shape.
 export function attachCommand(words: readonly string[]): Command {
   return {
     words,
-    summary: "Plug the claim's handle for a guest and print its XML or CDI name",
+    summary: "Plug the claim's handle for a guest and print what the guest needs",
     arguments: [claim],
     flags: [
       {
@@ -24,6 +24,7 @@ export function attachCommand(words: readonly string[]): Command {
         required: true,
       },
       { name: "domain", kind: "text", value: "NAME", help: "Plug into this running domain" },
+      { name: "bus", kind: "text", value: "PORT", help: "Take this empty root port (qemu)" },
       { name: "no-wait", kind: "switch", help: "Return at once" },
       waitTimeoutFlag,
     ],
@@ -50,20 +51,29 @@ export const detachCommand: Command = {
 };
 
 async function attach(context: Context, input: Input): Promise<Output> {
-  const domain = input.text("domain");
+  const where = { domain: input.text("domain"), bus: input.text("bus") };
   const asked = await context.api.call("attachClaim", {
     params: { claim: input.argument("CLAIM") },
     body: {
       hypervisor: input.text("hypervisor") as AttachRequest["hypervisor"],
-      ...present({ domain }),
+      ...present(where),
     },
   });
   if (input.on("no-wait")) return objectOutput(asked, asked.id);
   const view = await waitForPlug(context, asked.id, true, input.number("wait-timeout"));
-  const text = view.attachment?.xml ?? view.attachment?.cdi;
+  const text = guestText(view.attachment);
   return text === undefined
     ? objectOutput(view, view.id)
     : textOutput(printableLines(text.trimEnd()), view, [view.id]);
+}
+
+/** The form that each hypervisor's tools take: XML, a CDI name, lines of words, Nova's JSON. */
+function guestText(attachment: ClaimView["attachment"]): string | undefined {
+  const { xml, cdi, device, bus, handleInfo } = attachment ?? {};
+  if (xml !== undefined || cdi !== undefined) return xml ?? cdi;
+  if (handleInfo !== undefined) return JSON.stringify(handleInfo);
+  if (device === undefined) return undefined;
+  return bus === undefined ? `device ${device}` : `device ${device}\nbus ${bus}`;
 }
 
 /** Waits until the handle is plugged or unplugged; throws the plug's error or the claim's reason. */

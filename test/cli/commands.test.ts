@@ -124,6 +124,12 @@ const cases: readonly [string, OperationId, object, object?][] = [
     { claim: ids.claim },
     { hypervisor: "libvirt", domain: "vm1" },
   ],
+  [
+    `attach ${ids.claim} --hypervisor qemu --domain vm1 --bus hp3 --no-wait`,
+    "attachClaim",
+    { claim: ids.claim },
+    { hypervisor: "qemu", domain: "vm1", bus: "hp3" },
+  ],
   [`claims detach ${ids.claim}`, "detachClaim", { claim: ids.claim }],
   [
     `claims renew ${ids.claim} --lease 2h`,

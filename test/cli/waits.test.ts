@@ -151,6 +151,21 @@ describe("attach", () => {
     expect(requests("getClaim")).toHaveLength(3);
   });
 
+  test.each([
+    [{ hypervisor: "qemu", device: "gatehouse-ab", bus: "hp0" }, "device gatehouse-ab\nbus hp0\n"],
+    [{ hypervisor: "qemu", device: "gatehouse-ab" }, "device gatehouse-ab\n"],
+    [
+      {
+        hypervisor: "openstack",
+        handleInfo: { domain: "0000", bus: "3b", device: "00", function: "1" },
+      },
+      '{"domain":"0000","bus":"3b","device":"00","function":"1"}\n',
+    ],
+  ])("prints QEMU's device and Nova's handle: %j", async (attachment, text) => {
+    service.on("getClaim", () => ({ json: { ...claim, plugged: true, attachment } }));
+    expect((await shell().run(...line)).out).toBe(text);
+  });
+
   test("prints a CDI name, or the claim when there is neither", async () => {
     const cdi = { hypervisor: "cdi", cdi: "gatehouse/fpga=claim" };
     service.on("getClaim", () => ({ json: { ...claim, plugged: true, attachment: cdi } }));

@@ -20,7 +20,10 @@ export interface LinuxVirshOptions {
   readonly uri: string;
   /** Private folder for the XML that virsh reads; made when missing. */
   readonly folder: string;
-  /** Bound of a call that changes a domain, ms. */
+  /**
+   * Bound of a call that changes a domain, ms. With a look before and after it stays below the
+   * plugin's own bound, so that no call outlives the plug it belongs to.
+   */
   readonly changeMs?: number;
   /** Bound of a call that only reads, ms. */
   readonly readMs?: number;
@@ -36,7 +39,7 @@ export async function openVirsh(options: LinuxVirshOptions): Promise<Virsh | und
 }
 
 function linuxVirsh(options: LinuxVirshOptions): Virsh {
-  const { folder, readMs = 10_000, changeMs = 30_000 } = options;
+  const { folder, readMs = 5000, changeMs = 15_000 } = options;
   return {
     dumpxml: async (domain) =>
       await run(options, readMs, ["dumpxml", "--domain", domainOf(domain)]),

@@ -67,6 +67,13 @@ describe("the newest generation", () => {
     expect(Date.parse(view.startedAt)).toBe(start - 5000);
   });
 
+  test("says what holds it up while it runs", async () => {
+    const one = await deployable(pending);
+    const error = { code: "IN_USE", message: "/dev/dfl-port.0 is open by sleep (42)" };
+    await progress(one, { state: "running", phase: "programming", error });
+    expect(await get(one, 5)).toMatchObject({ state: "running", phase: "programming", error });
+  });
+
   test("of which nothing was reported yet shows what is wished", async () => {
     const image = {
       id: idOf("image"),

@@ -24,8 +24,9 @@ export function operationView(
 
 function newest(deployable: Deployable, view: OperationView): Ending {
   if (isPending(deployable)) {
-    const { phase, percent, error } = view;
+    const { phase, percent } = view;
     // What holds it up now; it goes on by itself once that is over.
+    const error = view.state === "running" ? view.error : undefined;
     return { state: "running", phase, percent, ...(error === undefined ? {} : { error }) };
   }
   return settled(deployable, view);

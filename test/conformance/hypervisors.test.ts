@@ -66,11 +66,11 @@ async function openLibvirt(): Promise<Stage> {
     },
     async stalled(call) {
       await fake.behave(call === "plug" ? "hang-attach-device" : "keeps");
-      const before = (await fake.told("calls")).length;
-      const verb = call === "plug" ? "attach-device" : "detach-device-alias";
       const asked = async () =>
-        (await fake.told("calls")).slice(before).some((line) => line.startsWith(verb));
-      const impatient = { path: fake.path, uri: "qemu:///system", folder, changeMs: 1000 };
+        call === "plug"
+          ? (await fake.living()).length > 0
+          : (await fake.told("calls")).some((line) => line.startsWith("detach-device-alias"));
+      const impatient = { path: fake.path, uri: "qemu:///system", folder, changeMs: 500 };
       const hung = await openVirsh(impatient);
       if (hung === undefined) throw new Error("no virsh");
       return libvirt({ virsh: hung, pollMs: 5, sleep: overWhen(asked, 30_000) });

@@ -1,6 +1,7 @@
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { vi } from "vitest";
 
 /** How libvirt and its guests behave; host.md §4.2. */
 export type Manner =
@@ -132,8 +133,10 @@ export class FakeVirsh {
     });
   }
 
+  /** Waits for the children first; a look that is under way may still write into the folder. */
   async close(): Promise<void> {
-    await rm(this.home, { recursive: true, force: true });
+    await vi.waitUntil(async () => (await this.living()).length === 0, { timeout: 10_000 });
+    await rm(this.home, { recursive: true, force: true, maxRetries: 20, retryDelay: 20 });
   }
 
   async #write(name: string, text: string): Promise<void> {

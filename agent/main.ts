@@ -106,13 +106,15 @@ async function optionsOf(settings: Settings, identity: Identity): Promise<AgentO
   await privateFolder(stateDir);
   const keys = await readTrustedKeys(settings.trustedKeys);
   const clock = systemClock;
+  const hardware = await openHardware(settings, identity.host, log);
   return {
-    ...(await openHardware(settings, identity.host, log)),
+    ...hardware,
     hostId: identity.host,
     key: await agentKey(stateDir, false),
     cloud: { socketUrl: identity.socketUrl, httpUrl: settings.url ?? identity.httpUrl },
     stateDir,
-    machine: await machineOf(thisMachine),
+    // A process without privilege cannot read the machine's uuid itself.
+    machine: await machineOf(settings.helper === undefined ? thisMachine : hardware.kernel),
     hypervisors: hypervisors({
       cdi: { directory: settings.cdiDirectory },
       qemu: { directory: settings.qmpDirectory },

@@ -5,7 +5,10 @@ export interface BoundHandle {
   readonly deployable: string;
   readonly name: string;
   readonly type: "PF" | "VF" | "MDEV";
+  /** Of a mediated device its parent's, if that is a PCI function. */
   readonly address: string;
+  /** Uuid of a mediated device. */
+  readonly mdev?: string;
   readonly iommuGroup?: number;
   readonly claim: string;
 }

@@ -36,7 +36,8 @@ export function libvirt(options: LibvirtOptions = {}): Hypervisor {
           ensureAttached(virsh, { domain, alias: aliasOf(handle) }, xml),
         );
       }
-      return { hypervisor: "libvirt", pciAddress: handle.address, xml };
+      const where = handle.type === "MDEV" ? {} : { pciAddress: handle.address };
+      return { hypervisor: "libvirt", ...where, xml };
     },
     async unplug(handle, { domain }) {
       const { virsh } = options;
@@ -64,7 +65,7 @@ function aliasOf({ claim }: BoundHandle): string {
 /** `managed='no'`: the handle is bound already and unbound by us. */
 function hostdevXml(handle: BoundHandle): string {
   const { type, address } = handle;
-  if (type === "MDEV") throw new Fault("PLUG_FAILED", "Mediated devices have no PCI address");
+  if (type === "MDEV") return mediatedXml(handle);
   const { domain, bus, slot, function: fn } = addressParts(address);
   const attributes = `domain='0x${domain}' bus='0x${bus}' slot='0x${slot}' function='0x${fn}'`;
   return [
@@ -72,6 +73,19 @@ function hostdevXml(handle: BoundHandle): string {
     `<alias name='${aliasOf(handle)}'/>`,
     "<driver name='vfio'/>",
     `<source><address ${attributes}/></source>`,
+    "</hostdev>",
+  ].join("");
+}
+
+function mediatedXml(handle: BoundHandle): string {
+  const { mdev } = handle;
+  if (mdev === undefined || !isUuid(mdev)) {
+    throw new Fault("PLUG_FAILED", "A mediated device needs its uuid", { field: "mdev" });
+  }
+  return [
+    "<hostdev mode='subsystem' type='mdev' model='vfio-pci'>",
+    `<alias name='${aliasOf(handle)}'/>`,
+    `<source><address uuid='${mdev}'/></source>`,
     "</hostdev>",
   ].join("");
 }

@@ -6,6 +6,7 @@ import type { PlugTarget } from "#protocol/wire/shapes";
 import { realSleep, type Sleep, withDeadline } from "../host/deadline.ts";
 import { isGuestName } from "../host/guest-name.ts";
 import { type ConnectLines, connectLines } from "../host/line-socket.ts";
+import { mdevPath } from "../host/mdev.ts";
 import { addressParts } from "../host/pci.ts";
 import { isKernelError } from "../host/sysfs-port.ts";
 import type { BoundHandle, Hypervisor } from "./hypervisor.ts";
@@ -27,14 +28,16 @@ export function qemu(options: QemuOptions): Hypervisor {
   return {
     name: "qemu",
     async plug(handle, target) {
-      addressParts(handle.address);
-      if (handle.type === "MDEV") throw failed("PLUG_FAILED", "Mediated devices have no address");
+      hostDevice(handle);
       const path = socketOf(options, target);
       const id = deviceId(handle);
       const bus = await session(options, path, "PLUG_FAILED", (qmp) =>
         ensurePlugged(qmp, id, handle, target),
       );
-      return { hypervisor: "qemu", pciAddress: handle.address, device: id, bus };
+      const { type, address } = handle;
+      // A mediated device has no address of its own.
+      const where = type === "MDEV" ? {} : { pciAddress: address };
+      return { hypervisor: "qemu", ...where, device: id, bus };
     },
     async unplug(handle, target) {
       // Such a target was never plugged; refusing here would keep the handle for ever.
@@ -89,27 +92,39 @@ async function session<T>(
 async function ensurePlugged(
   qmp: Qmp,
   id: string,
-  { address }: BoundHandle,
+  handle: BoundHandle,
   { bus }: PlugTarget,
 ): Promise<string> {
   const devices = await listOf(qmp, "/machine/peripheral");
-  if (devices.has(id)) return await busOfPlugged(qmp, id, address);
+  if (devices.has(id)) return await busOfPlugged(qmp, id, handle);
   const port = bus ?? (await emptyPort(qmp, devices));
   try {
     // Without addr a device can land where no guest ever sees it (host.md §4.3).
-    const where = { host: address, bus: port, addr: "0x0" };
+    const where = { ...hostDevice(handle), bus: port, addr: "0x0" };
     await qmp.execute("device_add", { driver: "vfio-pci", id, ...where });
     return port;
   } catch (error) {
     if (!(error instanceof QmpError && error.message.startsWith("Duplicate"))) throw error;
-    return await busOfPlugged(qmp, id, address);
+    return await busOfPlugged(qmp, id, handle);
   }
 }
 
-async function busOfPlugged(qmp: Qmp, id: string, address: string): Promise<string> {
+/** The property by which QEMU finds a device on its host: an address, or a mediated device's folder. */
+function hostDevice({ type, address, mdev }: BoundHandle): Readonly<Record<string, string>> {
+  if (type !== "MDEV") {
+    addressParts(address);
+    return { host: address };
+  }
+  if (mdev === undefined) throw failed("PLUG_FAILED", "A mediated device needs its uuid");
+  return { sysfsdev: mdevPath(mdev) };
+}
+
+async function busOfPlugged(qmp: Qmp, id: string, handle: BoundHandle): Promise<string> {
   const path = `/machine/peripheral/${id}`;
-  const host = await qmp.execute("qom-get", { path, property: "host" });
-  if (host !== address) throw failed("PLUG_FAILED", `${id} is another device: ${String(host)}`);
+  for (const [property, wanted] of Object.entries(hostDevice(handle))) {
+    const found = await qmp.execute("qom-get", { path, property });
+    if (found !== wanted) throw failed("PLUG_FAILED", `${id} is another device: ${String(found)}`);
+  }
   const bus = await qmp.execute("qom-get", { path, property: "parent_bus" });
   return String(bus).split("/").at(-1) ?? "";
 }

@@ -140,7 +140,9 @@ async function joinCloud({ guest, offline }: Lab): Promise<void> {
     cards,
   };
   writeFileSync(join(guest.state, "config.json"), JSON.stringify(settings));
-  await guest.sh("cd /host/run/state; chmod 755 . blank; chown 0:0 config.json; chmod 644 config.json blank/lab.gbs");
+  await guest.sh(
+    "cd /host/run/state; chmod 755 . blank; chown 0:0 config.json; chmod 644 config.json blank/lab.gbs",
+  );
   const { joinToken } = await offline.as("ops")<{ joinToken: string }>("POST", "/v1/hosts", {
     name: "lab",
   });

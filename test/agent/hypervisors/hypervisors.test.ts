@@ -69,11 +69,19 @@ test("libvirt gets the hostdev element of an unmanaged device", async () => {
   );
 });
 
-test("libvirt refuses what has no PCI address", async () => {
-  const mediated: BoundHandle = { ...handle, type: "MDEV" };
-  expect(await codeOf(plugin("libvirt").plug(mediated, { hypervisor: "libvirt" }))).toBe(
-    "PLUG_FAILED",
-  );
+test("libvirt gets a mediated device by its uuid, and none without one", async () => {
+  const mediated: BoundHandle = { ...handle, type: "MDEV", address: "" };
+  const mdev = "7d3f6f6e-52a0-4b8e-9a53-1f0f5f6a7b01";
+  const target = { hypervisor: "libvirt" } as const;
+  expect(await plugin("libvirt").plug({ ...mediated, mdev }, target)).toEqual({
+    hypervisor: "libvirt",
+    xml:
+      "<hostdev mode='subsystem' type='mdev' model='vfio-pci'>" +
+      `<alias name='ua-gatehouse-${claim}'/><source><address uuid='${mdev}'/></source></hostdev>`,
+  });
+  for (const bad of [mediated, { ...mediated, mdev: "'/><evil" }]) {
+    expect(await codeOf(plugin("libvirt").plug(bad, target))).toBe("PLUG_FAILED");
+  }
 });
 
 test("a container runtime finds a CDI file while the claim is plugged, and none after", async () => {

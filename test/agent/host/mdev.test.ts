@@ -7,7 +7,7 @@ const folder = "/sys/class/mdev_bus/mtty/mdev_supported_types/mtty-1";
 const device = `/sys/bus/mdev/devices/${uuid}`;
 
 /** A parent with one type, whose devices come and go as the kernel's do (host.md §4.4). */
-function parent(errno: string | undefined = undefined, held = false) {
+function parent(errno?: string, held = false) {
   const there = new Set<string>();
   const writes: string[] = [];
   const port: SysfsPort = {

@@ -43,6 +43,9 @@ export function kernelChildren({ script, sleep }: ChildrenOptions): KernelChildr
   const idle: Child[] = [];
   let closed = false;
   const rest = (child: Child) => {
+    const { exitCode, signalCode } = child.process;
+    // One that died answered by that; it has no next call.
+    if (exitCode !== null || signalCode !== null) return;
     if (closed || idle.length > 0) child.process.stdin.end();
     else idle.push(child);
   };

@@ -1,6 +1,7 @@
 import type { ChildAnswer } from "./host/linux/child-request.ts";
 import { perform } from "./host/linux/child-verbs.ts";
 import { framesOf } from "./host/linux/frames.ts";
+import { loadIoctl } from "./host/linux/ioctl.ts";
 import { isKernelError } from "./host/sysfs-port.ts";
 
 /**
@@ -8,6 +9,8 @@ import { isKernelError } from "./host/sysfs-port.ts";
  * input, one answer line each. It ends when its agent does and the call it is in has returned.
  */
 async function serve(): Promise<void> {
+  // Loaded ahead, while nobody waits; a host without it is told when it is asked to program.
+  await loadIoctl().catch(() => undefined);
   for await (const { request, payload } of framesOf(process.stdin)) {
     const answer = await perform(request, payload).then(
       (value): ChildAnswer => ({ value }),

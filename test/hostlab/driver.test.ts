@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Guest, startGuest } from "./guest.ts";
+import { inside } from "./lab.ts";
 
 const root = join(import.meta.dirname, "../..");
 
@@ -33,7 +34,7 @@ test("what every driver must do, the DFL driver does on the real kernel, as it d
   const config = join(import.meta.dirname, "inside/vitest.config.ts");
   const report = "/run/state/report.json";
   const ran = await guest.run(
-    `chroot /host sh -c "cd ${root} && HOME=/tmp NO_COLOR=1 ${node} ${vitest} run \
+    `${inside} sh -c "cd ${root} && NO_COLOR=1 ${node} ${vitest} run \
       --configLoader native --config ${config} --reporter=json --outputFile=${report}"`,
     300_000,
   );

@@ -46,6 +46,9 @@ const helperBundle = join(root, ".build/agent/helper.cjs");
 const config = "/run/state/config.json";
 const helperSocket = "/run/helper.sock";
 
+/** Among the programs of the machine outside, with a folder that can be written. */
+export const inside = "chroot /host /usr/bin/env TMPDIR=/run/tmp HOME=/run/tmp";
+
 /** The network process: nobody, without any capability. */
 const nobody = 65534;
 const dropAll = "--bounding-set=-all --inh-caps=-all --ambient-caps=-all --no-new-privs";
@@ -64,7 +67,7 @@ function capabilities(): string {
 async function startHelper(guest: Guest): Promise<void> {
   const { code } = await guest.run(`kill -0 $(cat /tmp/helper.pid)`);
   if (code === 0) return;
-  const run = `chroot /host /usr/bin/setpriv ${privileged} ${node} ${helperBundle} --config ${config}`;
+  const run = `${inside} /usr/bin/setpriv ${privileged} ${node} ${helperBundle} --config ${config}`;
   await guest.sh(`rm -f /host${helperSocket}; mkdir -p /host/run/gatehouse-helper
     ${run} >> /tmp/agent.log 2>&1 < /dev/null & echo $! > /tmp/helper.pid
     until [ -S /host${helperSocket} ]; do sleep 0.1; kill -0 $(cat /tmp/helper.pid) || { cat /tmp/agent.log; exit 1; }; done
@@ -94,7 +97,7 @@ export async function startLab(): Promise<Lab> {
       await guest.sh(`mkdir -p /host/run/agent /host/run/cdi /host/run/qmp
         chown ${nobody} /host/run/agent /host/run/cdi`);
       await startHelper(guest);
-      const run = `chroot /host ${unprivileged} ${node} ${agentBundle} run --config ${config}`;
+      const run = `${inside} ${unprivileged} ${node} ${agentBundle} run --config ${config}`;
       await guest.sh(`chown -R ${nobody}:${nobody} /host/run/state/agent
         ${run} >> /tmp/agent.log 2>&1 < /dev/null & echo $! > /tmp/agent.pid`);
       agent = Number(await guest.sh("cat /tmp/agent.pid"));
@@ -147,7 +150,7 @@ async function joinCloud({ guest, offline }: Lab): Promise<void> {
     name: "lab",
   });
   await relays(guest, [cloud.url, cloud.bucketUrl]);
-  const run = `chroot /host ${node} ${agentBundle} join --config ${config}`;
+  const run = `${inside} ${node} ${agentBundle} join --config ${config}`;
   await guest.sh(`${run} --url ${cloud.url} --token ${joinToken} --name lab`);
 }
 

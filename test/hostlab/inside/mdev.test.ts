@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdirSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -18,7 +19,7 @@ const port = linuxSysfs({ root: "", children });
 const host = { port, deadlineMs: 30_000 };
 const uuid = "7d3f6f6e-52a0-4b8e-9a53-1f0f5f6a7b01";
 const claim = "5b6c0d1e-0a1b-4c2d-8e3f-405162738495";
-const sockets = "/tmp/qmp";
+const sockets = join(tmpdir(), "qmp");
 
 let guest: ChildProcess;
 

@@ -1,10 +1,11 @@
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 
-/** Runs in the guest, whose root is read only but for /tmp. */
+/** Runs in the guest, whose root is read only but for TMPDIR. */
 export default defineConfig({
   root: join(import.meta.dirname, "../../.."),
-  cacheDir: "/tmp/vite",
+  cacheDir: join(tmpdir(), "vite"),
   test: {
     include: ["test/hostlab/inside/*.test.ts"],
     fileParallelism: false,

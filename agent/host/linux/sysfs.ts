@@ -9,7 +9,8 @@ const locked = /\/(driver_override|sriov_numvfs)$/;
 const lockedMs = 10_000;
 
 /** Copies in the kernel's memory: a round trip through the thread pool costs ten times the read. */
-const remembered = /\/(vendor|device|class|subsystem_vendor|subsystem_device|numa_node)$/;
+const remembered =
+  /\/(vendor|device|class|subsystem_vendor|subsystem_device|numa_node|compat_id|aer_dev_fatal|sriov_totalvfs|sriov_offset|sriov_stride)$/;
 
 export interface LinuxOptions {
   /** Prefix of every path; empty for this machine. */

@@ -27,6 +27,8 @@ export interface Hardware {
   readonly driver: Driver;
   readonly kernel: SysfsPort;
   readonly deviceEvents?: NonNullable<AgentOptions["deviceEvents"]>;
+  /** Ends the connection to the privileged process, which would keep this one alive. */
+  readonly close?: () => void;
   /** Told of images that were verified, where another process loads them and judges them again. */
   readonly vouch?: (bytes: Buffer, image: ImageReference) => void;
 }
@@ -53,7 +55,7 @@ async function linuxHardware(settings: Settings, hostId: string, log: Log): Prom
     kernel: port,
     driver,
     deviceEvents: (changed, signal) => deviceEvents({ path: udevadmPath, changed, signal }),
-    ...(client && { vouch: client.vouch }),
+    ...(client && { vouch: client.vouch, close: () => client.close() }),
   };
 }
 

@@ -20,6 +20,8 @@ export interface AgentOptions {
   readonly driver: Driver;
   readonly hypervisors: readonly Hypervisor[];
   readonly kernel: SysfsPort;
+  /** Lets go of the kernel; called last. */
+  readonly close?: () => void;
   /** Told of verified images, where another process loads them. */
   readonly vouch?: (bytes: Buffer, image: ImageReference) => void;
   readonly clock: Clock;

@@ -45,6 +45,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       session.close();
       await Promise.allSettled([scanning, talking, hearing]);
       await reconciler.saved();
+      options.close?.();
     },
   };
 }

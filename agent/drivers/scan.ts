@@ -24,24 +24,40 @@ export async function scan(
   context: CardContext,
   families: readonly CardFamily[],
 ): Promise<Discovery> {
-  const devices: InventoryDevice[] = [];
+  const addresses = await listIfThere(context.port, pciDevices);
+  // Beside each other: most of the time is waiting for the thread pool.
+  const seen = await Promise.all(addresses.map((address) => lookAt(context, families, address)));
+  const devices = seen.flatMap(({ device }) => device ?? []);
   const problems = new Map<string, DiscoveryProblem>();
-  for (const address of await listIfThere(context.port, pciDevices)) {
-    const cardId = await cardIdAt(context, address);
-    if (cardId === undefined) continue;
-    try {
-      const found = await look(context, address, cardId);
-      const family = found && families.find((one) => one.recognises(found));
-      if (family) devices.push(await family.describe(context, found));
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      // Two functions of one broken card are one problem.
-      const slot = cardId.replace(/\.[1-7]$/, "");
-      if (!problems.has(slot)) problems.set(slot, { address, reason });
-    }
+  for (const { slot, problem } of seen) {
+    // Two functions of one broken card are one problem.
+    if (slot !== undefined && problem && !problems.has(slot)) problems.set(slot, problem);
   }
   const strays = await straysOf(context, families);
   return { devices: onePerGroup(devices), problems: [...problems.values(), ...strays] };
+}
+
+interface Seen {
+  readonly slot?: string;
+  readonly device?: InventoryDevice;
+  readonly problem?: DiscoveryProblem;
+}
+
+async function lookAt(
+  context: CardContext,
+  families: readonly CardFamily[],
+  address: string,
+): Promise<Seen> {
+  const cardId = await cardIdAt(context, address);
+  if (cardId === undefined) return {};
+  try {
+    const found = await look(context, address, cardId);
+    const family = found && families.find((one) => one.recognises(found));
+    return family ? { device: await family.describe(context, found) } : {};
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return { slot: cardId.replace(/\.[1-7]$/, ""), problem: { address, reason } };
+  }
 }
 
 async function straysOf(

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -8,6 +9,7 @@ import { stockCards } from "../../agent/host/memory-kernel/cards.ts";
 import { memoryKernel } from "../../agent/host/memory-kernel/kernel.ts";
 import { apiOf } from "../../localstack/hosts/api.ts";
 import { until } from "../../localstack/tour/steps.ts";
+import { bundleAgent } from "../../tools/agent-package.ts";
 import type { Benchmark, Figure } from "./figure.ts";
 import { onStage, type Stage } from "./load.ts";
 
@@ -77,6 +79,55 @@ async function idleAgent(stage: Stage, seconds: number): Promise<readonly Figure
   }
 }
 
+/** Network process, helper and the kernel child it keeps ready, as on a real host without a card. */
+async function splitAgent(stage: Stage): Promise<Figure> {
+  const { cloud, dataDir } = stage;
+  const stateDir = join(dataDir, "split");
+  const config = join(dataDir, "split.json");
+  const helper = join(dataDir, "helper.sock");
+  await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  const settings = { url: cloud.url, stateDir, helper, socket: join(dataDir, "split.sock") };
+  await writeFile(config, JSON.stringify(settings), { mode: 0o600 });
+  const api = apiOf(cloud.url, { "x-project-id": "bench", "x-roles": "admin" });
+  const { joinToken } = await api<{ joinToken: string }>("POST", "/v1/hosts", { name: "split" });
+  await bundleAgent(root);
+  const program = (name: string) => join(root, ".build/agent", `${name}.cjs`);
+  const stdio = "ignore";
+  const joining = ["join", "--config", config, "--token", joinToken, "--name", "split"];
+  await ended(spawn(process.execPath, [program("agent"), ...joining], { stdio }));
+  const env = { RUNTIME_DIRECTORY: dataDir };
+  const started = [
+    spawn(process.execPath, [program("helper"), "--config", config], { stdio, env }),
+  ];
+  try {
+    await until("the helper's socket", async () => (existsSync(helper) ? true : undefined));
+    const run = [program("agent"), "run", "--config", config];
+    started.push(spawn(process.execPath, run, { stdio }));
+    await until("the agent to be online", async () => {
+      const { items } = await api<{ items: { name: string; state: string }[] }>("GET", "/v1/hosts");
+      return items.some(({ name, state }) => name === "split" && state === "online") || undefined;
+    });
+    await sleep(4_000);
+    const pids = started.map(({ pid }) => pid ?? 0);
+    const children = (await Promise.all(pids.map(childrenOf))).flat();
+    const all = await Promise.all([...pids, ...children].map(pssMiB));
+    const value = all.reduce((sum, one) => sum + one, 0);
+    const name = `PSS of ${all.length} agent processes`;
+    return { name, value, unit: "MiB", budget: { atMost: 120 } };
+  } finally {
+    for (const child of started.toReversed()) {
+      if (child.exitCode !== null || child.signalCode !== null) continue;
+      child.kill("SIGTERM");
+      await new Promise((resolve) => child.once("exit", resolve));
+    }
+  }
+}
+
+async function childrenOf(pid: number): Promise<readonly number[]> {
+  const text = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8");
+  return text.trim().split(" ").filter(Boolean).map(Number);
+}
+
 function ended(child: ReturnType<typeof spawn>): Promise<void> {
   return new Promise((resolve, reject) => {
     child.once("error", reject);
@@ -111,5 +162,6 @@ export const agent: Benchmark = {
   run: async (short) => [
     await scan(),
     ...(await onStage(async (stage) => await idleAgent(stage, short ? 8 : 20))),
+    await onStage(splitAgent),
   ],
 };

@@ -6,11 +6,12 @@ import { claims } from "./claims.ts";
 import { dispatch } from "./dispatch.ts";
 import { type Figure, isMissed, machine, tableOf } from "./figure.ts";
 import { handler } from "./handler.ts";
+import { host } from "./host.ts";
 import { ingest } from "./ingest.ts";
 import { table } from "./table.ts";
 
 /** In this order: the agent's benchmark runs the bundle that `bundles` builds. */
-const benchmarks = [handler, claims, dispatch, ingest, bundles, agent, table];
+const benchmarks = [handler, claims, dispatch, ingest, bundles, agent, host, table];
 
 const help = `npm run bench -- [--short] [--only NAME]... [--json FILE]
 

@@ -39,6 +39,7 @@ function addCard(root: string, index: number): void {
   }
   const links: Readonly<Record<string, string>> = {
     [`sys/bus/pci/devices/${address}`]: `../../../../${device}`,
+    [`sys/bus/platform/devices/dfl-fme.${index}`]: `../../../../${engine}`,
     [`${device}/driver`]: "../../../../bus/pci/drivers/dfl-pci",
     [`${device}/iommu_group`]: `../../../../kernel/iommu_groups/${index}`,
     [`${group}/devices/${address}`]: `../../../../../${device}`,

@@ -4,8 +4,10 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { cardsDriver } from "../../agent/drivers/cards.ts";
 import { realSleep } from "../../agent/host/deadline.ts";
-import { kernelChildren } from "../../agent/host/linux/children.ts";
+import { linuxCardPort } from "../../agent/host/linux/card-port.ts";
+import { type KernelChildren, kernelChildren } from "../../agent/host/linux/children.ts";
 import { linuxReads } from "../../agent/host/linux/sysfs.ts";
+import { isKernelError } from "../../agent/host/sysfs-port.ts";
 import { noTools, programUserBy } from "../../agent/host/tools.ts";
 import type { Benchmark, Figure } from "./figure.ts";
 import { dflTree } from "./fixture-tree.ts";
@@ -51,21 +53,31 @@ async function scanFiles(): Promise<Figure> {
  * (/dev/null, ENOTTY), with the child started ahead. Median of five.
  */
 async function programOverhead(mebibytes: number): Promise<Figure> {
+  const root = await mkdtemp(join(tmpdir(), "gatehouse-program-"));
   const script = join(import.meta.dirname, "..", "..", "agent", "kernel-child.ts");
   const children = kernelChildren({ script, sleep: realSleep });
-  const payload = Buffer.alloc(mebibytes << 20, 7);
+  const bytes = Buffer.alloc(mebibytes << 20, 7);
+  const image = { bytes, functionId: "" };
   const times: number[] = [];
   try {
+    dflTree(root, 1);
+    const card = linuxCardPort({ port: linuxReads(root), children: refusing(children) });
     for (let run = 0; run < 5; run += 1) {
       await pause(800);
       const begun = performance.now();
-      await children
-        .call({ verb: "program", engine: "/dev/null", port: 0 }, { payload })
-        .catch(() => undefined);
+      const refusal = await card
+        .programPort("/dev/dfl-fme.0", 0, image, () => undefined)
+        .then(
+          () => undefined,
+          (error: unknown) => error,
+        );
       times.push(performance.now() - begun);
+      // Any other answer came from a child that never reached the kernel.
+      if (!isKernelError(refusal, "ENOTTY")) throw new Error("no ENOTTY", { cause: refusal });
     }
   } finally {
     children.close();
+    await rm(root, { recursive: true, force: true });
   }
   const name = `round a program of ${mebibytes} MiB`;
   return {
@@ -73,6 +85,18 @@ async function programOverhead(mebibytes: number): Promise<Figure> {
     value: median(times),
     unit: "ms",
     ...(mebibytes > 1 ? {} : { budget: { atMost: 50 } }),
+  };
+}
+
+/** Programs go to a node that is on every machine and has no such ioctl. */
+function refusing(children: KernelChildren): KernelChildren {
+  const engine = "/dev/null";
+  return {
+    ...children,
+    call: (request, options) =>
+      request.verb === "program"
+        ? children.call({ verb: "program", engine, port: request.port }, options)
+        : children.call(request, options),
   };
 }
 

@@ -18,6 +18,14 @@ export interface Claim {
   readonly image?: string | undefined;
   readonly profile?: string | undefined;
   readonly group?: number | undefined;
+  /** What its profile's group asked for when it was created: accelerator requests only. */
+  readonly asks?: Asks | undefined;
+  /** Placement provider it is bound on by name: accelerator requests only. */
+  readonly provider?: string | undefined;
+  /** Node name it was asked to be bound on: accelerator requests only. */
+  readonly hostName?: string | undefined;
+  /** A native claim's allocation: nothing reaches the agent while it is pending. */
+  readonly allocation?: "pending" | "done" | undefined;
   /** BindStarted ends here. */
   readonly deadline?: number | undefined;
   /** A native claim's renewable lease; its end asks for release. */
@@ -27,6 +35,18 @@ export interface Claim {
   readonly updatedAt: number;
 }
 
+/** What an accelerator request asks of its handle beside the resource class. */
+export interface Asks {
+  readonly required: readonly string[];
+  readonly forbidden: readonly string[];
+  /** Image id, by `accel:bitstream_id`. */
+  readonly image?: string | undefined;
+  /** By `accel:function_id`. */
+  readonly functionId?: string | undefined;
+}
+
+/** An accelerator request that nobody binds ends after an hour (design §5). */
+export const unboundMs = 3_600_000;
 /** Most handles one request may take: 32 of each row kind fit one transaction of 100 (design §4). */
 export const maxCount = 32;
 /** Default time from bind to its answer: Nova gives up at 300 s (design §5). */

@@ -98,6 +98,11 @@ export const faults = {
   BIND_DEADLINE: { status: 504, exit: 9, title: "Binding did not end before its deadline" },
   TABLE_UNAVAILABLE: { status: 503, exit: 9, title: "The state table did not answer" },
   TRY_AGAIN: { status: 503, exit: 9, title: "Too many changes at once, try again" },
+  OPENSTACK_UNAVAILABLE: {
+    status: 503,
+    exit: 9,
+    title: "A service of the OpenStack cloud did not answer",
+  },
   INTERNAL: { status: 500, exit: 9, title: "Unexpected error" },
 } as const satisfies Record<string, FaultKind>;
 

@@ -1,7 +1,7 @@
 import type { Claim } from "#domain/claim";
 import { type Deployable, heldHandles } from "#domain/deployable";
 import { Fault } from "#domain/faults";
-import type { ActiveImage } from "#domain/image";
+import { type ActiveImage, wantedImage } from "#domain/image";
 import { isCompatible } from "#domain/inventory";
 import { program } from "#domain/transitions";
 import type { OperationView, ProgramRequest } from "#protocol/http/deployables";
@@ -61,9 +61,8 @@ export async function programDeployable(
   const answered = await recall<OperationView>(store, once);
   if (answered !== undefined) return { body: answered };
   const image = await catalogue.get(request.image, caller);
-  const { id, sha256, functionId, type, visibility } = image;
   const wish = {
-    image: { id, sha256, functionId, type, keep: visibility !== "private" },
+    image: wantedImage(image),
     force: request.force,
     replug: request.replug,
   };

@@ -1,5 +1,5 @@
 import type { Trouble } from "./deployable.ts";
-import type { ClaimState } from "./lifecycle.ts";
+import { type ClaimState, claimLifecycle, next } from "./lifecycle.ts";
 
 /** One exclusive use of one handle (design §2). Times are ms since the epoch. */
 export interface Claim {
@@ -53,3 +53,66 @@ export const maxCount = 32;
 export const bindDeadlineMs = 180_000;
 /** A host that was not heard for this long is silent: 4 pings of 30 s (design §5). */
 export const silentAfterMs = 120_000;
+/** A bind that waits for a card is tried again after this long, should no change of one be heard. */
+export const waitingLookMs = 30_000;
+
+/** True while a claim is being bound and has no handle yet: it waits behind a scrub. */
+export function isWaiting({ state, handle }: Claim): boolean {
+  return state === "BindStarted" && handle === undefined;
+}
+
+/** True for a claim that a scheduler placed and whose instance waits to hear of it. */
+export function isAwaited({ provider, instance }: Claim): boolean {
+  return provider !== undefined && instance !== undefined;
+}
+
+/** Where an accelerator request is to be bound, and for whom. */
+export interface BindOrder {
+  readonly host: string;
+  readonly hostName: string;
+  readonly provider: string;
+  readonly instance: string;
+  /** The project it belongs to from now on; unchanged when absent. */
+  readonly project?: string | undefined;
+}
+
+/** The claim as its bind begins; undefined where it cannot begin. */
+export function startBind(
+  claim: Claim,
+  { host, hostName, provider, instance, project }: BindOrder,
+  time: { readonly now: number; readonly deadlineMs: number },
+): Claim | undefined {
+  const state = next(claimLifecycle, claim.state, "bind");
+  if (state === undefined) return undefined;
+  return {
+    ...claim,
+    state,
+    project: project ?? claim.project,
+    host,
+    hostName,
+    provider,
+    instance,
+    reason: undefined,
+    deadline: time.now + time.deadlineMs,
+    updatedAt: time.now,
+  };
+}
+
+/** The claim without anything it was bound to; undefined where it cannot be unbound. */
+export function unbind(claim: Claim, now: number): Claim | undefined {
+  const state = next(claimLifecycle, claim.state, "unbind");
+  if (state === undefined) return undefined;
+  return {
+    id: claim.id,
+    project: claim.project,
+    user: claim.user,
+    state,
+    resourceClass: claim.resourceClass,
+    profile: claim.profile,
+    group: claim.group,
+    asks: claim.asks,
+    deadline: now + unboundMs,
+    createdAt: claim.createdAt,
+    updatedAt: now,
+  };
+}

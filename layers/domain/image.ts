@@ -1,4 +1,4 @@
-import type { Trouble } from "./deployable.ts";
+import type { Trouble, WantedImage } from "./deployable.ts";
 import type { ImageState } from "./lifecycle.ts";
 
 export type Visibility = "private" | "shared" | "public";
@@ -54,6 +54,12 @@ export function isActive(image: Image): image is ActiveImage {
   const { state, sha256, md5, size, format, functionId, verifiedKey } = image;
   const known = [sha256, md5, size, format, functionId, verifiedKey];
   return state === "active" && known.every((fact) => fact !== undefined);
+}
+
+/** The image as a deployable's wish names it; a private one does not stay loaded for the next tenant. */
+export function wantedImage(image: ActiveImage): WantedImage {
+  const { id, sha256, functionId, type, visibility } = image;
+  return { id, sha256, functionId, type, keep: visibility !== "private" };
 }
 
 /** Who may see and claim an image: its project, or everyone when it is shared or public. */

@@ -1,11 +1,19 @@
-import type { Claim } from "#domain/claim";
+import { type Claim, isWaiting, waitingLookMs } from "#domain/claim";
 import { Fault } from "#domain/faults";
 import { absent, all, eq } from "#store/expression";
-import { claimKey, due, instanceKey, listShards, shardOf } from "#store/keys";
+import {
+  claimKey,
+  due,
+  instanceKey,
+  listShards,
+  profileUseKey,
+  shardOf,
+  waitKey,
+} from "#store/keys";
 import { type List, listShardsOf, type Wanted } from "#store/lists";
 import { rowOf, valueOf, valueOrUndefined } from "#store/rows";
 import type { Store } from "#store/store";
-import type { Item, Key, Write } from "#store/table";
+import type { Item, Key, Query, Write } from "#store/table";
 
 const byTime = (claim: Claim) => `${String(claim.createdAt).padStart(15, "0")}#${claim.id}`;
 
@@ -24,20 +32,36 @@ export function claimRow(claim: Claim): Item & Key {
   });
 }
 
-/** When the sweep must look at a claim next: its bind deadline, or the end of its lease. */
+const unsettled: ReadonlySet<Claim["state"]> = new Set(["Initial", "BindStarted", "Unbound"]);
+
+/** When the sweep must look at a claim next: its deadline, the end of its lease, or its wait for a card. */
 export function nextObligation(claim: Claim): number | undefined {
-  const deadline =
-    claim.state === "BindStarted" || claim.state === "Initial" ? claim.deadline : undefined;
-  const moments = [deadline, claim.leaseUntil].filter((one) => one !== undefined);
+  const deadline = unsettled.has(claim.state) ? claim.deadline : undefined;
+  const look = isWaiting(claim) ? claim.updatedAt + waitingLookMs : undefined;
+  const moments = [deadline, look, claim.leaseUntil].filter((one) => one !== undefined);
   return moments.length === 0 ? undefined : Math.min(...moments);
 }
 
-/** A new claim with the pointer of its instance, for one transaction. */
+/** The rows that point at a claim: by its instance, on the host it waits on, of its profile. */
+function pointersOf(claim: Claim): readonly Key[] {
+  const { id, instance, host, profile, asks } = claim;
+  return [
+    ...(instance === undefined ? [] : [instanceKey(instance, id)]),
+    ...(isWaiting(claim) && host !== undefined ? [waitKey(host, claim.createdAt, id)] : []),
+    ...(profile === undefined || asks === undefined ? [] : [profileUseKey(profile, id)]),
+  ];
+}
+
+const nameOf = ({ pk, sk }: Key) => `${pk}\n${sk}`;
+
+function putPointer(claim: Claim, key: Key): Write {
+  return { kind: "put", item: rowOf(key, "pointer", { claim: claim.id }) };
+}
+
+/** A new claim with its pointers, for one transaction. */
 export function addClaim(claim: Claim): readonly Write[] {
   const put: Write = { kind: "put", item: claimRow(claim), if: absent("pk") };
-  if (claim.instance === undefined) return [put];
-  const pointer = rowOf(instanceKey(claim.instance, claim.id), "pointer", { claim: claim.id });
-  return [put, { kind: "put", item: pointer }];
+  return [put, ...pointersOf(claim).map((key) => putPointer(claim, key))];
 }
 
 /** Replaces a claim that is still in the state and under the fence it was read in. */
@@ -45,11 +69,21 @@ export function replaceClaim(before: Claim, after: Claim): Write {
   return { kind: "put", item: claimRow(after), if: unchanged(before) };
 }
 
-/** Ends a claim with its pointer. */
+/** As {@link replaceClaim}, with the pointers that come or go by the change. */
+export function moveClaim(before: Claim, after: Claim): readonly Write[] {
+  const [had, has] = [pointersOf(before), pointersOf(after)];
+  const isIn = (keys: readonly Key[], key: Key) => keys.some((one) => nameOf(one) === nameOf(key));
+  return [
+    replaceClaim(before, after),
+    ...had.filter((key) => !isIn(has, key)).map((key): Write => ({ kind: "delete", key })),
+    ...has.filter((key) => !isIn(had, key)).map((key) => putPointer(after, key)),
+  ];
+}
+
+/** Ends a claim with its pointers. */
 export function removeClaim(claim: Claim): readonly Write[] {
   const gone: Write = { kind: "delete", key: claimKey(claim.id), if: unchanged(claim) };
-  if (claim.instance === undefined) return [gone];
-  return [gone, { kind: "delete", key: instanceKey(claim.instance, claim.id) }];
+  return [gone, ...pointersOf(claim).map((key): Write => ({ kind: "delete", key }))];
 }
 
 function unchanged(claim: Claim) {
@@ -98,9 +132,18 @@ export async function listAllClaims(store: Store, wanted: Wanted): Promise<List<
   return await listShardsOf(store, shards, wanted);
 }
 
+/** Claims that wait for a card of this host, oldest first. */
+export async function waitingClaims(store: Store, host: string): Promise<readonly Claim[]> {
+  return await pointedAt(store, { pk: `HOST#${host}`, sk: { beginsWith: "WAIT#" } });
+}
+
 /** Claims of one instance by its pointers: consistent, and its cost does not grow with the fleet. */
 export async function claimsOfInstance(store: Store, instance: string): Promise<readonly Claim[]> {
-  const page = await store.table.query({ pk: `INSTANCE#${instance}`, consistent: true });
+  return await pointedAt(store, { pk: `INSTANCE#${instance}` });
+}
+
+async function pointedAt(store: Store, where: Query): Promise<readonly Claim[]> {
+  const page = await store.table.query({ ...where, consistent: true });
   const ids = page.items.map((item) => valueOf<{ readonly claim: string }>(item).claim);
   const rows = await store.table.getMany(ids.map(claimKey));
   return rows.flatMap((row) => (row === undefined ? [] : [valueOf<Claim>(row)]));

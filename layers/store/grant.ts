@@ -1,7 +1,7 @@
 import { type Claim, silentAfterMs } from "#domain/claim";
 import type { Deployable } from "#domain/deployable";
 import { Fault } from "#domain/faults";
-import type { ActiveImage } from "#domain/image";
+import { type ActiveImage, wantedImage } from "#domain/image";
 import type { GroupNeed, Pick } from "#domain/packing";
 import { grant, type Taker } from "#domain/transitions";
 import { addClaim } from "#store/claims";
@@ -10,7 +10,7 @@ import { all, eq, ge } from "#store/expression";
 import { type Once, rememberOnce, replayed } from "#store/idempotency";
 import { imageStillActive } from "#store/images";
 import { beatKey, claimKey } from "#store/keys";
-import { openQuota, quotaOf, takeQuota } from "#store/quotas";
+import { openQuota, overQuota, quotaOf, takeQuota } from "#store/quotas";
 import { valueOf } from "#store/rows";
 import type { Store } from "#store/store";
 import type { Failure, Item, Write } from "#store/table";
@@ -142,14 +142,9 @@ function grantedDeployables(
         handle: pick.handle,
       }),
     );
-    after.set(id, grant(before, taken, image && wanted(image), now));
+    after.set(id, grant(before, taken, image && wantedImage(image), now));
   }
   return after;
-}
-
-function wanted(image: ActiveImage) {
-  const { id, sha256, functionId, type, visibility } = image;
-  return { id, sha256, functionId, type, keep: visibility !== "private" };
 }
 
 function newClaim(
@@ -216,15 +211,7 @@ function quotaRows(store: Store, request: GrantRequest, claims: readonly Claim[]
   return [...Map.groupBy(claims, (claim) => claim.resourceClass)].map(([resourceClass, taken]) => ({
     write: takeQuota(project, resourceClass, taken.length),
     lost: async (item): Promise<Attempt> => {
-      if (item !== undefined) {
-        const { left, limit } = quotaOf(item);
-        const message = `project ${project} has ${left} of ${limit} ${resourceClass} left, ${taken.length} asked for`;
-        throw new Fault("OVER_QUOTA", message, {
-          field: "count",
-          expected: `at most ${Math.max(left, 0)}`,
-          resourceClass,
-        });
-      }
+      if (item !== undefined) throw overQuota(quotaOf(item), taken.length);
       await openQuota(store, { project, resourceClass }, defaultQuota);
       return { kind: "again" };
     },

@@ -46,6 +46,17 @@ export const instanceKey = (instance: string, claim: string): Key => ({
   pk: `INSTANCE#${instance}`,
   sk: `CLAIM#${claim}`,
 });
+/** A claim that waits on this host for a card to be offered, oldest first. */
+export const waitKey = (host: string, createdAt: number, claim: string): Key => ({
+  pk: `HOST#${host}`,
+  sk: `WAIT#${padded(createdAt, 15)}#${claim}`,
+});
+/** What a second system has not been told yet of a claim. */
+export const outboxKey = (claim: string): Key => ({ pk: `OUTBOX#${claim}`, sk: "NOVA" });
+export const profileUseKey = (profile: string, claim: string): Key => ({
+  pk: `PROFILE#${profile}`,
+  sk: `CLAIM#${claim}`,
+});
 export const imageKey = (id: string): Key => ({ pk: `IMAGE#${id}`, sk: "IMAGE" });
 export const signingKeyKey = (id: string): Key => ({ pk: `KEY#${id}`, sk: "KEY" });
 export const profileKey = (name: string): Key => ({ pk: `PROFILE#${name}`, sk: "PROFILE" });
@@ -76,9 +87,9 @@ export const poolPk = (resourceClass: string, shard: number) => `FREE#${resource
 export const poolSk = (region: string | undefined, image: string | undefined, id: string) =>
   `${region ?? "-"}#${image ?? "-"}#${id}`;
 
-/** An open obligation in the sweep's work list; `at` in ms. */
-export const due = (at: number, kind: string, id: string) => ({
-  gsi3pk: `DUE#${shardOf(id, dueShards)}`,
+/** An open obligation in the sweep's work list, or in the one of second systems; `at` in ms. */
+export const due = (at: number, kind: string, id: string, list: "DUE" | "SYNC" = "DUE") => ({
+  gsi3pk: `${list}#${shardOf(id, dueShards)}`,
   gsi3sk: `${padded(at, 15)}#${kind}#${id}`,
 });
 /** The largest work-list key that is due at `now`. */

@@ -7,6 +7,16 @@ import { rowOf, valueOf } from "#store/rows";
 import type { Store } from "#store/store";
 import type { Item, Write } from "#store/table";
 
+/** What a project hears that asks for more than it has left. */
+export function overQuota({ project, resourceClass, left, limit }: Quota, count: number): Fault {
+  const message = `project ${project} has ${left} of ${limit} ${resourceClass} left, ${count} asked for`;
+  return new Fault("OVER_QUOTA", message, {
+    field: "count",
+    expected: `at most ${Math.max(left, 0)}`,
+    resourceClass,
+  });
+}
+
 /** Takes `count` claims of a class from a project's quota, in the grant's own transaction (I3). */
 export function takeQuota(project: string, resourceClass: string, count: number): Write {
   return {

@@ -1,9 +1,10 @@
-import type { Claim } from "#domain/claim";
+import { type Claim, isWaiting } from "#domain/claim";
 import type { Deployable } from "#domain/deployable";
 import { Fault } from "#domain/faults";
 import { abandon, release } from "#domain/transitions";
-import { readClaim, removeClaim, replaceClaim } from "#store/claims";
+import { moveClaim, readClaim, removeClaim } from "#store/claims";
 import { readDeployable, replaceDeployable } from "#store/deployables";
+import { oweEvent } from "#store/outbox";
 import { returnQuota } from "#store/quotas";
 import type { Store } from "#store/store";
 import type { Write } from "#store/table";
@@ -60,7 +61,8 @@ export async function releaseOverdue(store: Store, overdue: Claim): Promise<bool
 }
 
 function isOver({ state, deadline, leaseUntil }: Claim, now: number): boolean {
-  const isForgotten = state === "Initial" && deadline !== undefined && deadline <= now;
+  const isUnbound = state === "Initial" || state === "Unbound";
+  const isForgotten = isUnbound && deadline !== undefined && deadline <= now;
   return isForgotten || (leaseUntil !== undefined && leaseUntil <= now);
 }
 
@@ -74,6 +76,7 @@ function ending(
     ...removeClaim(claim),
     returnQuota(claim.project, claim.resourceClass, 1),
     ...(deployable && after ? [replaceDeployable(deployable, after)] : []),
+    ...(claim.state === "BindStarted" ? oweEvent(claim, "failed", now) : []),
   ];
   return { writes, answer: { claim, deployable: after } };
 }
@@ -94,11 +97,26 @@ export async function failBind(
     const failed = failedClaim(claim, reason, store.now());
     return {
       writes: [
-        replaceClaim(claim, failed),
+        ...moveClaim(claim, failed),
         ...(deployable && after ? [replaceDeployable(deployable, after)] : []),
+        ...oweEvent(failed, "failed", store.now()),
       ],
       answer: failed,
     };
+  });
+}
+
+/** Fails a bind that has no handle yet; one that got a handle meanwhile stays as it is. */
+export async function failWaiting(
+  store: Store,
+  waiting: Claim,
+  reason: { readonly code: string; readonly message: string },
+): Promise<Claim> {
+  return await onClaim(store, waiting, (claim) => {
+    if (!isWaiting(claim)) return { writes: [], answer: claim };
+    const failed = failedClaim(claim, reason, store.now());
+    const writes = [...moveClaim(claim, failed), ...oweEvent(failed, "failed", store.now())];
+    return { writes, answer: failed };
   });
 }
 

@@ -6,6 +6,7 @@ import { claimRow } from "#store/claims";
 import { readDeployable, replaceDeployable } from "#store/deployables";
 import { all, eq } from "#store/expression";
 import { claimKey } from "#store/keys";
+import { oweEvent } from "#store/outbox";
 import {
   addReceipt,
   chainHead,
@@ -97,7 +98,11 @@ async function claimWrites(
         ? { ...claim, state: "Bound", deadline: undefined, updatedAt: now }
         : failedClaim(claim, decision.error, now);
     const stillBinding = all(eq("state", "BindStarted"), eq("fence", decision.fence));
-    return [{ kind: "put", item: claimRow(after), if: stillBinding }];
+    const status = after.state === "Bound" ? "completed" : "failed";
+    return [
+      { kind: "put", item: claimRow(after), if: stillBinding },
+      ...oweEvent(after, status, now),
+    ];
   });
 }
 

@@ -1,0 +1,182 @@
+import type { Claim } from "#domain/claim";
+import { isWaiting } from "#domain/claim";
+import { type Deployable, freeHandles, heldHandles } from "#domain/deployable";
+import { Fault, isFault } from "#domain/faults";
+import type { ActiveImage } from "#domain/image";
+import { isCompatible } from "#domain/inventory";
+import { misfits, type Requirement, rank } from "#domain/matching";
+import { fits } from "#domain/packing";
+import { imageTraits } from "#domain/traits";
+import { type BindChoice, tryBind } from "#store/bind";
+import { readClaim, waitingClaims } from "#store/claims";
+import { deployablesOf } from "#store/deployables";
+import { failWaiting } from "#store/release";
+import type { Store } from "#store/store";
+import type { Catalogue } from "./catalogue.ts";
+
+/** What giving accelerator requests their handles needs. */
+export interface Binding {
+  readonly store: Store;
+  readonly catalogue: Catalogue;
+  /** Ids of the deployables that stand behind a Placement provider of a host; undefined: unknown. */
+  readonly members: (
+    hostName: string,
+    provider: string,
+    deployables: readonly Deployable[],
+  ) => readonly string[] | undefined;
+}
+
+const mostTries = 8;
+
+/**
+ * Gives a waiting claim a handle behind its provider, with the image it asks for to be loaded. It
+ * goes on waiting while a card that fits is being cleaned or prepared; when none ever could serve it
+ * the bind fails with the reason. A claim that does not wait stays as it is.
+ */
+export async function assign(binding: Binding, known: Claim): Promise<Claim> {
+  let claim = known;
+  for (let attempt = 0; attempt < mostTries && isWaiting(claim); attempt += 1) {
+    const step = await assignOnce(binding, claim);
+    if (step !== "again") return step;
+    await binding.store.sleep(binding.store.random() * 10 * 2 ** attempt);
+    claim = (await readClaim(binding.store, claim.id)) ?? claim;
+  }
+  return claim;
+}
+
+/** Another look at every claim that waits on a host: a card of it is on offer again. */
+export async function assignWaiting(binding: Binding, host: string): Promise<number> {
+  const waiting = await waitingClaims(binding.store, host);
+  const before = waiting.filter(isWaiting);
+  const after: Claim[] = [];
+  for (const claim of before) after.push(await assign(binding, claim));
+  return after.filter((claim) => !isWaiting(claim)).length;
+}
+
+async function assignOnce(binding: Binding, claim: Claim): Promise<Claim | "again"> {
+  const { store } = binding;
+  try {
+    const [members, images] = await Promise.all([
+      membersOf(binding, claim),
+      imagesOf(binding, claim),
+    ]);
+    if (members.length === 0) {
+      return await failWaiting(store, claim, {
+        code: "UNKNOWN_DEPLOYABLE",
+        message: `host ${claim.hostName ?? ""} has nothing behind provider ${claim.provider ?? ""}`,
+      });
+    }
+    const options = optionsOf(claim, members, images);
+    const choice = bestOf(options);
+    if (choice === undefined) return await waitOrFail(store, claim, options);
+    const attempt = await tryBind(store, claim, choice);
+    if (attempt.kind === "bound to") return attempt.claim;
+    if (attempt.kind === "host silent") {
+      return await failWaiting(store, claim, {
+        code: "HOST_OFFLINE",
+        message: `host ${claim.hostName ?? ""} is not connected`,
+      });
+    }
+    if (attempt.kind === "image not active") binding.catalogue.forget(choice.image);
+    return "again";
+  } catch (error) {
+    // What the request names is not there, or not for it: no card and no wait will mend that.
+    const isHopeless = isFault(error, "UNKNOWN_IMAGE") || isFault(error, "IMAGE_NOT_ACTIVE");
+    if (!isHopeless) throw error;
+    return await failWaiting(store, claim, { code: error.code, message: error.message });
+  }
+}
+
+async function membersOf(
+  { store, members }: Binding,
+  claim: Claim,
+): Promise<readonly Deployable[]> {
+  const { host, hostName = "", provider = "" } = claim;
+  if (host === undefined) return [];
+  const deployables = await deployablesOf(store, host);
+  const ids = members(hostName, provider, deployables) ?? [];
+  return deployables.filter(({ id }) => ids.includes(id));
+}
+
+/**
+ * Images that would serve the claim, best first; `undefined` = as the card is. A trait that no card
+ * has, such as a type of accelerator, may come with an image (design §9).
+ */
+async function imagesOf(
+  { catalogue }: Binding,
+  { project, asks }: Claim,
+): Promise<readonly (ActiveImage | undefined)[]> {
+  const viewer = { project, isAdmin: false };
+  if (asks?.image !== undefined) return [await catalogue.get(asks.image, viewer)];
+  const wanted = asks?.functionId?.toLowerCase();
+  if (wanted !== undefined) {
+    const found = await catalogue.find(viewer, (image) => image.functionId === wanted);
+    if (found.length > 0) return found;
+    throw new Fault("UNKNOWN_IMAGE", `no active image of function ${wanted}`);
+  }
+  const required = new Set(asks?.required ?? []);
+  const helpful = await catalogue.find(viewer, (image) =>
+    imageTraits(image).some((trait) => required.has(trait)),
+  );
+  return [undefined, ...helpful];
+}
+
+interface Option {
+  readonly deployable: Deployable;
+  readonly image: ActiveImage | undefined;
+  readonly need: Requirement;
+}
+
+/** Pairs of card and image that could serve the claim as the card is built; not all are free now. */
+function optionsOf(
+  claim: Claim,
+  members: readonly Deployable[],
+  images: readonly (ActiveImage | undefined)[],
+): readonly Option[] {
+  return images.flatMap((image) => {
+    const need: Requirement = {
+      project: claim.project,
+      resourceClasses: [],
+      required: claim.asks?.required ?? [],
+      forbidden: claim.asks?.forbidden ?? [],
+      image,
+    };
+    return members
+      .filter((one) => image === undefined || isCompatible(one, image))
+      .filter((one) => misfits(one, need).length === 0)
+      .map((deployable) => ({ deployable, image, need }));
+  });
+}
+
+/** The first image that some card can take now, on the card with the best rank. */
+function bestOf(options: readonly Option[]): BindChoice | undefined {
+  const open = options.filter(({ deployable, need }) => fits(deployable, need));
+  const [first] = open;
+  if (first === undefined) return undefined;
+  const [best] = open
+    .filter(({ image }) => image === first.image)
+    .toSorted((a, b) => rank(a.deployable, a.need) - rank(b.deployable, b.need));
+  const [handle] = best === undefined ? [] : freeHandles(best.deployable);
+  if (best === undefined || handle === undefined) return undefined;
+  return { deployable: best.deployable, handle, image: best.image };
+}
+
+async function waitOrFail(store: Store, claim: Claim, options: readonly Option[]): Promise<Claim> {
+  if (options.some(({ deployable }) => isComing(deployable))) return claim;
+  const what = options.length === 0 ? "fits what is asked for" : "is free or being cleaned";
+  return await failWaiting(store, claim, {
+    code: "NO_CAPACITY",
+    message: `no card behind provider ${claim.provider ?? ""} ${what}`,
+  });
+}
+
+/** True for a card that is on its way back to being offered, by itself. */
+function isComing(deployable: Deployable): boolean {
+  const { present, enabled, hostOnline, scrubMethod, outcome, health } = deployable;
+  const isSound = present && enabled && scrubMethod !== undefined;
+  const isWell = health.state === "ok" || health.state === "unmonitored";
+  const isDirty = Object.values(deployable.handles).some(({ state }) => state === "releasing");
+  const isHeldOnly = heldHandles(deployable).length > 0 && !isDirty;
+  const isFailed = outcome.result === "failed" && outcome.generation === deployable.imageGeneration;
+  return isSound && isWell && hostOnline && !isHeldOnly && !isFailed;
+}

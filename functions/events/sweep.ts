@@ -1,6 +1,5 @@
 import { advance, type CardOperation, overdue } from "#domain/card";
-import type { Claim } from "#domain/claim";
-import { silentAfterMs } from "#domain/claim";
+import { type Claim, isWaiting, silentAfterMs } from "#domain/claim";
 import type { Deployable } from "#domain/deployable";
 import { isFault } from "#domain/faults";
 import type { Beat, Host } from "#domain/host";
@@ -18,9 +17,10 @@ import { valueOf } from "#store/rows";
 import type { Store } from "#store/store";
 import type { Item } from "#store/table";
 import { type Create, entry } from "../entry.ts";
+import { assign } from "../parts/binding.ts";
+import { bindingFrom } from "../parts/binding-from.ts";
 import { bucketFrom } from "../parts/bucket.ts";
 import { pushFrom } from "../parts/push.ts";
-import { storeFrom } from "../parts/store.ts";
 import { type Dispatching, dispatch } from "./table-changed.ts";
 
 /** What a sweep did, for its log line and for tests. */
@@ -35,11 +35,17 @@ export interface Swept {
 
 type Outcome = keyof Swept | undefined;
 
+/** What the sweep acts with. */
+export interface Sweeping extends Dispatching {
+  /** Looks once more for a card for a claim that waits for one. */
+  readonly assign: (claim: Claim) => Promise<Claim>;
+}
+
 /**
  * Settles every obligation that is due: silent hosts, binding deadlines, leases, card
  * operations, wishes whose push was lost. Each row on its own, so one that fails never holds up the others; it stays due.
  */
-export async function sweep(dispatching: Dispatching): Promise<Swept> {
+export async function sweep(sweeping: Sweeping): Promise<Swept> {
   const swept = {
     silentHosts: 0,
     missedDeadlines: 0,
@@ -48,16 +54,16 @@ export async function sweep(dispatching: Dispatching): Promise<Swept> {
     overdueOperations: 0,
     failures: 0,
   };
-  for await (const item of dueRows(dispatching.store)) {
-    const outcome = await settleSafely(dispatching, item);
+  for await (const item of dueRows(sweeping.store)) {
+    const outcome = await settleSafely(sweeping, item);
     if (outcome !== undefined) swept[outcome] += 1;
   }
   return swept;
 }
 
-async function settleSafely(dispatching: Dispatching, item: Item): Promise<Outcome> {
+async function settleSafely(sweeping: Sweeping, item: Item): Promise<Outcome> {
   try {
-    return await settle(dispatching, item);
+    return await settle(sweeping, item);
   } catch (error) {
     // Ended by someone else between the look and the act: nothing is owed any more.
     if (isFault(error, "UNKNOWN_CLAIM") || isFault(error, "UNKNOWN_DEPLOYABLE")) return undefined;
@@ -66,17 +72,17 @@ async function settleSafely(dispatching: Dispatching, item: Item): Promise<Outco
   }
 }
 
-async function settle(dispatching: Dispatching, item: Item): Promise<Outcome> {
+async function settle(sweeping: Sweeping, item: Item): Promise<Outcome> {
   const type = item["type"];
   switch (typeof type === "string" ? type : "") {
     case "beat":
-      return await silence(dispatching.store, beatOf(item).host);
+      return await silence(sweeping.store, beatOf(item).host);
     case "claim":
-      return await settleClaim(dispatching.store, valueOf<Claim>(item).id);
+      return await settleClaim(sweeping, valueOf<Claim>(item).id);
     case "deployable":
-      return await pushAgain(dispatching, valueOf<Deployable>(item));
+      return await pushAgain(sweeping, valueOf<Deployable>(item));
     case "card":
-      return await giveUpCard(dispatching.store, valueOf<CardOperation>(item));
+      return await giveUpCard(sweeping.store, valueOf<CardOperation>(item));
     default:
       return undefined;
   }
@@ -125,15 +131,18 @@ async function withdrawSilent(store: Store, silent: Beat): Promise<void> {
   }
 }
 
-async function settleClaim(store: Store, id: string): Promise<Outcome> {
+async function settleClaim({ store, assign }: Sweeping, id: string): Promise<Outcome> {
   const claim = await readClaim(store, id);
   if (claim === undefined) return undefined;
   const now = store.now();
   if (claim.leaseUntil !== undefined && claim.leaseUntil <= now) {
     return (await releaseOverdue(store, claim)) ? "endedLeases" : undefined;
   }
-  if (claim.deadline === undefined || claim.deadline > now) return undefined;
-  if (claim.state === "Initial") {
+  if (claim.deadline === undefined || claim.deadline > now) {
+    if (isWaiting(claim)) await assign(claim);
+    return undefined;
+  }
+  if (claim.state === "Initial" || claim.state === "Unbound") {
     return (await releaseOverdue(store, claim)) ? "missedDeadlines" : undefined;
   }
   await failOverdue(store, claim);
@@ -162,12 +171,14 @@ async function pushAgain(dispatching: Dispatching, stale: Deployable): Promise<O
 
 /** The clock, once a minute. */
 export const create: Create = (environment) => {
-  const dispatching: Dispatching = {
-    store: storeFrom(environment),
+  const binding = bindingFrom(environment);
+  const sweeping: Sweeping = {
+    store: binding.store,
     bucket: bucketFrom(environment),
     push: pushFrom(environment),
+    assign: async (claim) => await assign(binding, claim),
   };
-  return async () => await sweep(dispatching);
+  return async () => await sweep(sweeping);
 };
 
 export const handler = entry(create);

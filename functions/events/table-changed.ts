@@ -1,6 +1,6 @@
 import type { DynamoDBBatchResponse, DynamoDBRecord, DynamoDBStreamEvent } from "aws-lambda";
 import type { CardOperation } from "#domain/card";
-import type { Deployable } from "#domain/deployable";
+import { type Deployable, freeHandles } from "#domain/deployable";
 import { sameContent } from "#domain/same";
 import { lockOf } from "#store/card-lock";
 import { deployablesOf, readDeployable } from "#store/deployables";
@@ -12,12 +12,19 @@ import type { Item } from "#store/table";
 import { type Create, entry, type Handler } from "../entry.ts";
 import { openCards } from "../exchange/cards.ts";
 import { desiredOf, type Wishing, wishOf } from "../exchange/desired.ts";
+import { assignWaiting } from "../parts/binding.ts";
+import { bindingFrom } from "../parts/binding-from.ts";
 import { bucketFrom } from "../parts/bucket.ts";
 import { isSendable, type Push, pushFrom } from "../parts/push.ts";
-import { storeFrom } from "../parts/store.ts";
 
 export interface Dispatching extends Wishing {
   readonly push: Push;
+}
+
+/** What follows from a change: pushes, audit, and claims that waited for a card. */
+export interface Following extends Dispatching {
+  /** Gives claims that wait on this host what is on offer there by now. */
+  readonly assignWaiting: (host: string) => Promise<unknown>;
 }
 
 /** One change of a row: what it was and what it is. */
@@ -86,36 +93,51 @@ async function dispatchCard({ store, push }: Dispatching, { host }: CardOperatio
   }
 }
 
+/** The host of a card that can be had by more claims than before, if this is such a change. */
+export function newlyOffered({ before, after }: Change): string | undefined {
+  if (after?.["type"] !== "deployable" || after["gsi1pk"] === undefined) return undefined;
+  const now = valueOf<Deployable>(after);
+  if (before?.["gsi1pk"] === undefined) return now.host;
+  return freeHandles(now).length > freeHandles(valueOf<Deployable>(before)).length
+    ? now.host
+    : undefined;
+}
+
 /** Neither waits for the other: a push that can never succeed must not keep a change off the audit. */
-async function apply(dispatching: Dispatching, record: DynamoDBRecord): Promise<void> {
+async function apply(following: Following, record: DynamoDBRecord): Promise<void> {
   const change = changeOf(record);
   const wish = changedWish(change);
   const card = takenCard(change);
+  const host = newlyOffered(change);
   const results = await Promise.allSettled([
-    wish === undefined ? undefined : dispatch(dispatching, wish),
-    card === undefined ? undefined : dispatchCard(dispatching, card),
-    recordEvents(dispatching.store, change),
+    wish === undefined ? undefined : dispatch(following, wish),
+    card === undefined ? undefined : dispatchCard(following, card),
+    host === undefined ? undefined : following.assignWaiting(host),
+    recordEvents(following.store, change),
   ]);
   const failed = results.find((result) => result.status === "rejected");
   if (failed !== undefined) throw failed.reason;
 }
 
-/** The table's stream: dispatch and audit. A record that fails is tried again by itself. */
-export const create: Create = (environment) =>
-  tableChangedFunction({
-    store: storeFrom(environment),
+/** The table's stream: dispatch, audit, waiting claims. A record that fails is tried again by itself. */
+export const create: Create = (environment) => {
+  const binding = bindingFrom(environment);
+  return tableChangedFunction({
+    store: binding.store,
     bucket: bucketFrom(environment),
     push: pushFrom(environment),
+    assignWaiting: async (host) => await assignWaiting(binding, host),
   });
+};
 
 /** The stream's function over given parts. */
 export function tableChangedFunction(
-  dispatching: Dispatching,
+  following: Following,
 ): Handler<unknown, DynamoDBBatchResponse> {
   return async (event) => {
     for (const record of (event as DynamoDBStreamEvent).Records) {
       try {
-        await apply(dispatching, record);
+        await apply(following, record);
       } catch (error) {
         console.error(error);
         // Later records of the batch are delivered again after this one: order per row is kept.

@@ -31,18 +31,31 @@ export function claimEvents(
   };
   if (after === undefined)
     return [{ ...about, kind: "claim.released", text: `released by its owner or its lease` }];
+  const began = grantEvent(before, after) ?? movedEvent(before, after);
+  return began === undefined ? [] : [{ ...about, ...began }];
+}
+
+type Told = Pick<AuditEvent, "kind" | "text">;
+
+/** A claim of the native API is granted as it is made; an accelerator request when it is bound. */
+function grantEvent(before: Claim | undefined, after: Claim): Told | undefined {
+  const { handle, resourceClass, pciAddress, fence } = after;
+  if (handle === undefined || before?.handle !== undefined) return undefined;
+  const where = pciAddress === undefined ? "" : ` at ${pciAddress}`;
+  return { kind: "claim.granted", text: `granted ${resourceClass}${where}, fence ${fence ?? 0}` };
+}
+
+function movedEvent(before: Claim | undefined, after: Claim): Told | undefined {
   if (before === undefined) {
-    const where = claim.pciAddress === undefined ? "" : ` at ${claim.pciAddress}`;
-    const text = `granted ${claim.resourceClass}${where}, fence ${claim.fence ?? 0}`;
-    return [{ ...about, kind: "claim.granted", text }];
+    return { kind: "claim.created", text: `asked for ${after.resourceClass}` };
   }
   if (before.state !== after.state) {
     const why = after.reason === undefined ? "" : `: ${after.reason.code} ${after.reason.message}`;
-    return [{ ...about, kind: "claim.state", text: `${before.state} → ${after.state}${why}` }];
+    return { kind: "claim.state", text: `${before.state} → ${after.state}${why}` };
   }
   return before.leaseUntil === after.leaseUntil
-    ? []
-    : [{ ...about, kind: "claim.renewed", text: "lease renewed" }];
+    ? undefined
+    : { kind: "claim.renewed", text: "lease renewed" };
 }
 
 /** What became of a deployable: state, generations, handles. Claims tell their own story. */

@@ -96,6 +96,14 @@ export interface Outcome {
   readonly error?: Trouble | undefined;
 }
 
+/** One attribute that was given to a deployable over Cyborg's API; times in ms. */
+export interface CustomTrait {
+  readonly id: string;
+  readonly key: string;
+  readonly value: string;
+  readonly createdAt: number;
+}
+
 /** What is programmed as one (design §2). Facts only: its state is derived by {@link stateOf}. */
 export interface Deployable {
   readonly id: string;
@@ -138,6 +146,8 @@ export interface Deployable {
   readonly cardOperation?: string | undefined;
   /** The project whose tenant used it last. */
   readonly lastProject?: string | undefined;
+  /** What an operator said of it (Cyborg's attributes): a key `trait…` with a trait's name shows. */
+  readonly customTraits?: readonly CustomTrait[] | undefined;
   readonly updatedAt: number;
 }
 

@@ -1,75 +1,11 @@
 import { type Deployable, freeHandles, heldHandles, isLost, isOfferable } from "./deployable.ts";
 import { type Image, isActive } from "./image.ts";
-import { customName, imageTraits } from "./traits.ts";
+import type { Count } from "./providers/provider.ts";
+import { customName, imageTraits, isTraitName } from "./traits.ts";
 
-/** One Placement provider as it should be (design §9, shape `pool`). */
-export interface Provider {
-  readonly name: string;
-  readonly resourceClass: string;
-  readonly inventory: {
-    readonly total: number;
-    readonly reserved: number;
-    readonly min_unit: 1;
-    readonly max_unit: number;
-    readonly step_size: 1;
-    readonly allocation_ratio: 1;
-  };
-  readonly traits: readonly string[];
-}
-
-/**
- * The providers of one host in the `pool` shape: like cards (class, product, region, layout) are
- * one child `<host>_<class>_<region>` with total = handles; `reserved` = those that may not be taken.
- * A card that vanished counts only while a claim holds it, as its allocation does.
- */
-export function poolProviders(
-  hostName: string,
-  deployables: readonly Deployable[],
-  images: readonly Image[],
-): readonly Provider[] {
-  const pools = Map.groupBy(
-    deployables.filter((one) => one.present || heldHandles(one).length > 0),
-    (one) => [one.resourceClass, one.product, one.interfaceId ?? "", one.layout].join("\n"),
-  );
-  const providers = [...pools.keys()]
-    .toSorted()
-    .map((key) => provider(hostName, pools.get(key) ?? [], images));
-  return distinctNames(providers);
-}
-
-/** Pools that differ in product or layout only would share a name: the later ones are numbered. */
-function distinctNames(providers: readonly Provider[]): readonly Provider[] {
-  const seen = new Map<string, number>();
-  return providers.map((one) => {
-    const count = (seen.get(one.name) ?? 0) + 1;
-    seen.set(one.name, count);
-    return count === 1 ? one : { ...one, name: `${one.name}_${count}` };
-  });
-}
-
-function provider(
-  hostName: string,
-  members: readonly Deployable[],
-  images: readonly Image[],
-): Provider {
-  const [first] = members;
-  if (first === undefined) throw new RangeError("a pool has members");
-  const total = members.reduce((sum, one) => sum + handleCount(one), 0);
-  const usable = members.reduce((sum, one) => sum + usableCount(one), 0);
-  const region = first.interfaceId ?? customName(first.product).slice("CUSTOM_".length);
-  return {
-    name: `${hostName}_${first.resourceClass}_${region}`,
-    resourceClass: first.resourceClass,
-    inventory: {
-      total,
-      reserved: total - usable,
-      min_unit: 1,
-      max_unit: total,
-      step_size: 1,
-      allocation_ratio: 1,
-    },
-    traits: [...new Set(members.flatMap((one) => possibleTraits(one, images)))].toSorted(),
-  };
+/** False for a card that vanished and that no claim holds. */
+export function isCounted(deployable: Deployable): boolean {
+  return deployable.present || heldHandles(deployable).length > 0;
 }
 
 /**
@@ -81,33 +17,56 @@ export function handleCount({ sharing, handles }: Deployable): number {
   return Object.values(handles).filter((one) => one.holder !== undefined || !isLost(one)).length;
 }
 
-function usableCount(deployable: Deployable): number {
-  const held = heldHandles(deployable).length;
+/** Its units in all, those that claims hold, and those that may be taken now. */
+export function countOf(deployable: Deployable): Count {
+  const total = handleCount(deployable);
+  const held = Math.min(total, heldHandles(deployable).length);
   const free = isOfferable(deployable) ? freeHandles(deployable).length : 0;
-  return Math.min(handleCount(deployable), held + free);
+  return { total, held, free: Math.min(free, total - held) };
+}
+
+/** The same for one handle of a deployable that is shared. */
+export function countOfHandle(deployable: Deployable, name: string): Count {
+  const handle = deployable.handles[name];
+  if (handle === undefined) return { total: 0, held: 0, free: 0 };
+  if (handle.holder !== undefined) return { total: 1, held: 1, free: 0 };
+  const isFree = isOfferable(deployable) && freeHandles(deployable).includes(name);
+  return { total: isLost(handle) ? 0 : 1, held: 0, free: isFree ? 1 : 0 };
 }
 
 /**
- * Traits a member shows: its hardware, what it has loaded while free, and what a compatible image
- * that is not private could make of it while free (private images never show).
+ * Traits a member shows: its hardware and what an operator said of it, what it has loaded while free,
+ * and what a compatible image that is not private could make of it while free (private images never
+ * show). A held one shows its wanted image only.
  */
 export function possibleTraits(
   deployable: Deployable,
   images: readonly Image[],
 ): readonly string[] {
+  const own = [...deployable.traits, ...customTraits(deployable)];
+  const isPrivate = (image: string | undefined) =>
+    images.some(({ id, visibility }) => id === image && visibility === "private");
+  const { wish, loaded, loadedType } = deployable;
   if (heldHandles(deployable).length > 0) {
-    return [...deployable.traits, ...imageTraits(deployable.wish.image ?? {})];
+    return isPrivate(wish.image?.id) ? own : [...own, ...imageTraits(wish.image ?? {})];
   }
   const loadable = images.filter(
     (image) => isActive(image) && image.visibility !== "private" && isCompatible(deployable, image),
   );
-  const { functionId, imageId } = deployable.loaded;
-  const isHidden = images.some(({ id, visibility }) => id === imageId && visibility === "private");
+  const { functionId, imageId } = loaded;
   return [
-    ...deployable.traits,
-    ...imageTraits(isHidden ? {} : { functionId, type: deployable.loadedType }),
+    ...own,
+    ...imageTraits(isPrivate(imageId) ? {} : { functionId, type: loadedType }),
     ...loadable.flatMap((image) => imageTraits({ type: image.type })),
   ];
+}
+
+/** Cyborg reads traits from attributes whose key starts with `trait` (cyborg.md §1.5). */
+function customTraits({ customTraits: attributes = [] }: Deployable): readonly string[] {
+  return attributes
+    .filter(({ key, value }) => key.startsWith("trait") && value.startsWith("CUSTOM_"))
+    .map(({ value }) => value)
+    .filter(isTraitName);
 }
 
 /** True when the image was made for this region or, if it names none, for this maker's cards. */

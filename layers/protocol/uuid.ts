@@ -44,3 +44,13 @@ export function deployableId(hostId: string, cardId: string, region: string): st
 export function deviceId(hostId: string, cardId: string): string {
   return uuidOf("device", hostId, cardId);
 }
+
+/** The uuid of a Placement provider of this name, as Cyborg makes it (cyborg.md §4). */
+export function providerId(name: string): string {
+  return nameBased(3, dnsNamespace, name);
+}
+
+/** The uuid of the Placement provider of this name, as Cyborg derives it (cyborg.md §4). */
+export function providerId(name: string): string {
+  return nameBased(3, dnsNamespace, name);
+}

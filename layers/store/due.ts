@@ -6,17 +6,18 @@ import type { Item } from "#store/table";
 const pageSize = 100;
 
 /**
- * Every row with an obligation that is due, shard by shard, oldest first. The index may lag, so the
+ * Every row with an obligation that is due, shard by shard, oldest first: the sweep's, or what second
+ * systems are owed (`SYNC`). The index may lag, so the
  * one who acts on a row reads it again and finds out whether it is still owed.
  */
-export async function* dueRows(store: Store): AsyncGenerator<Item> {
+export async function* dueRows(store: Store, list: "DUE" | "SYNC" = "DUE"): AsyncGenerator<Item> {
   const until = dueUntil(store.now());
   for (let shard = 0; shard < dueShards; shard += 1) {
     let after: string | undefined;
     do {
       const page = await store.table.query({
         index: "gsi3",
-        pk: `DUE#${shard}`,
+        pk: `${list}#${shard}`,
         sk: { to: until },
         limit: pageSize,
         ...(after === undefined ? {} : { after }),

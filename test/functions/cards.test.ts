@@ -97,7 +97,12 @@ describe("an agent gets an open operation", () => {
     const sent: CloudMessage[] = [];
     const send = async (_: string, message: CloudMessage) => sent.push(message) > 0;
     const push = { send, close: async () => undefined };
-    const served = tableChangedFunction({ store, bucket, push });
+    const served = tableChangedFunction({
+      store,
+      bucket,
+      push,
+      assignWaiting: async () => undefined,
+    });
     const lock = await store.table.get(cardKey(operation.host, device), { consistent: true });
     if (lock === undefined) throw new Error("the lock is there");
     const deliver = async (before: Item | undefined, after: Item | undefined) =>
@@ -183,7 +188,7 @@ describe("what an agent says", () => {
 describe("the sweep", () => {
   const swept = async () => {
     const push = { send: async () => true, close: async () => undefined };
-    return await sweep({ store, bucket, push });
+    return await sweep({ store, bucket, push, assign: async (claim) => claim });
   };
 
   test.each([

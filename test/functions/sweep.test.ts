@@ -5,6 +5,7 @@ import { mark } from "#domain/transitions";
 import { readClaim, replaceClaim } from "#store/claims";
 import { changeDeployable, readDeployable } from "#store/deployables";
 import { changeHost, readBeat, readHost, replaceBeat } from "#store/hosts";
+import { readOwedEvent } from "#store/outbox";
 import { openQuota } from "#store/quotas";
 import type { Table, Write } from "#store/table";
 import { sweep } from "../../functions/events/sweep.ts";
@@ -21,6 +22,7 @@ beforeEach(async () => {
 const quiet = {
   bucket: { presignGet: async () => "https://bucket/image" },
   push: { send: async () => true, close: async () => undefined },
+  assign: async (claim: Claim) => claim,
 };
 const swept = async (table: Table = store.table) =>
   await sweep({ ...quiet, store: { ...store, table } });
@@ -136,5 +138,48 @@ describe("a lease that is over", () => {
     };
     expect(await swept(table)).toMatchObject({ endedLeases: 0, failures: 0 });
     expect(await readClaim(store, claim.id)).toMatchObject({ state: "Bound" });
+  });
+});
+
+describe("a claim that waits for a card", () => {
+  test("is given another look, and told when its time is over", async () => {
+    const facts = {
+      state: "BindStarted",
+      host: host.id,
+      hostName: "node1",
+      provider: "rp",
+    } as const;
+    const claim = await addClaimRow(store, "waiting", {
+      ...facts,
+      instance: "vm",
+      deadline: store.now() + 180_000,
+    });
+    const looked: string[] = [];
+    const assign = async (one: Claim) => {
+      looked.push(one.id);
+      return one;
+    };
+    store.pass(30_001);
+    await sweep({ ...quiet, store, assign });
+    expect(looked).toEqual([claim.id]);
+    await openQuota(store, { project: "p1", resourceClass: claim.resourceClass }, 8);
+    store.pass(180_000);
+    expect(await swept()).toMatchObject({ missedDeadlines: 1, failures: 0 });
+    expect(await readClaim(store, claim.id)).toMatchObject({
+      state: "BindFailed",
+      reason: { code: "BIND_DEADLINE" },
+    });
+    expect(await readOwedEvent(store, claim.id)).toMatchObject({ status: "failed" });
+  });
+
+  test("and was unbound by its owner ends an hour later", async () => {
+    await openQuota(store, { project: "p1", resourceClass: "CUSTOM_FPGA_INTEL_PF" }, 8);
+    const claim = await addClaimRow(store, "unbound", {
+      state: "Unbound",
+      deadline: store.now() + 3_600_000,
+    });
+    store.pass(3_600_000);
+    expect(await swept()).toMatchObject({ missedDeadlines: 1 });
+    expect(await readClaim(store, claim.id)).toBeUndefined();
   });
 });

@@ -36,7 +36,12 @@ async function changed(handles: Deployable["handles"], send: Push["send"]) {
   const before = await addDeployable(store, host, "port0", { handles });
   const after = { ...before, enabled: false, imageGeneration: 5, revision: 2 };
   const push = { send, close: async () => undefined };
-  const served = tableChangedFunction({ store, bucket, push });
+  const served = tableChangedFunction({
+    store,
+    bucket,
+    push,
+    assignWaiting: async () => undefined,
+  });
   const answer = await served({ Records: [recordOf(before, after)] }, {} as never);
   const { items } = await listEvents(store, { subject: before.id }, () => true, {});
   return { answer, events: items.length };
@@ -61,4 +66,30 @@ test("a wish that fits into no frame holds nothing up", async () => {
   );
   expect(answer).toEqual({ batchItemFailures: [] });
   expect(sent).toEqual([]);
+});
+
+test.each<[string, Partial<Deployable>, Partial<Deployable>, boolean]>([
+  ["comes on offer", { enabled: false }, {}, true],
+  ["stays on offer", {}, { product: "other" }, false],
+  ["goes off offer", {}, { enabled: false }, false],
+  [
+    "has another handle freed while others are held",
+    { sharing: "any", handles: { a: handleOf(), b: heldHandle("p1", idOf("c1")) } },
+    { sharing: "any", handles: { a: handleOf(), b: handleOf() } },
+    true,
+  ],
+])("claims that wait are looked at when a card %s", async (_, was, is, isLookedAt) => {
+  const store = testStore();
+  const host = await addHost(store, "node1");
+  const before = await addDeployable(store, host, "port0", was);
+  const after = { ...before, enabled: true, ...is, revision: 2 };
+  const looked: string[] = [];
+  const served = tableChangedFunction({
+    store,
+    bucket,
+    push: { send: async () => true, close: async () => undefined },
+    assignWaiting: async (one) => looked.push(one),
+  });
+  await served({ Records: [recordOf(before, after)] }, {} as never);
+  expect(looked).toEqual(isLookedAt ? [host.id] : []);
 });

@@ -65,7 +65,12 @@ async function xclbin(): Promise<ImageView> {
 async function sweepAt(aheadMs: number) {
   const { environment } = offline.cloud;
   const store = { ...storeFrom(environment), now: () => Date.now() + aheadMs };
-  return await sweep({ store, bucket: bucketFrom(environment), push: pushFrom(environment) });
+  return await sweep({
+    store,
+    bucket: bucketFrom(environment),
+    push: pushFrom(environment),
+    assign: async (claim) => claim,
+  });
 }
 
 const look = async (id: string | undefined) =>

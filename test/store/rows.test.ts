@@ -240,10 +240,12 @@ describe("a claim", () => {
   });
 
   it.each<[Partial<Claim>, number | undefined]>([
-    [{}, claim.deadline],
+    [{ handle: "pf" }, claim.deadline],
+    [{}, startedAt + 30_000],
     [{ state: "Initial" }, claim.deadline],
+    [{ state: "Unbound" }, claim.deadline],
     [{ state: "Bound" }, undefined],
-    [{ leaseUntil: startedAt + 60_000 }, startedAt + 60_000],
+    [{ handle: "pf", leaseUntil: startedAt + 60_000 }, startedAt + 60_000],
     [{ state: "Bound", leaseUntil: startedAt + 999_000 }, startedAt + 999_000],
     [{ state: "BindFailed", deadline: undefined }, undefined],
   ])("that is %j is looked at again at %j", (facts, at) => {

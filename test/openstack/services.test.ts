@@ -1,0 +1,43 @@
+import { afterAll, expect, test } from "vitest";
+import { demo, startKeystone } from "./services/keystone.ts";
+import { startPlacement } from "./services/placement.ts";
+import { rest, restOk } from "./services/rest.ts";
+
+const stops: (() => Promise<void>)[] = [];
+afterAll(async () => {
+  await Promise.all(stops.map(async (stop) => await stop()));
+});
+
+test("Placement answers to the token admin and keeps providers", async () => {
+  const placement = await startPlacement();
+  stops.push(placement.stop);
+  const { url, token } = placement;
+  const list = `${url}/resource_providers`;
+  await restOk({ method: "POST", url: list, token, json: { name: "compute1" } });
+  const { body } = await rest({ method: "GET", url: list, token });
+  expect(body).toMatchObject({ resource_providers: [{ name: "compute1" }] });
+  expect((await rest({ method: "GET", url: list })).status).toBe(401);
+});
+
+test("Keystone knows its accounts, roles and catalog", async () => {
+  const keystone = await startKeystone();
+  stops.push(keystone.stop);
+  const token = await keystone.catalog.token(demo);
+  await keystone.catalog.endpoint("accelerator", "http://127.0.0.1:1/accelerator/v2");
+  const { body } = await rest({
+    method: "GET",
+    url: `${keystone.authUrl}/auth/tokens`,
+    token: await keystone.catalog.token(),
+    headers: { "x-subject-token": token },
+  });
+  expect(body).toMatchObject({
+    token: {
+      user: { name: "demo" },
+      project: { name: "demo" },
+      catalog: expect.arrayContaining([
+        expect.objectContaining({ type: "accelerator", name: "cyborg" }),
+        expect.objectContaining({ type: "identity" }),
+      ]),
+    },
+  });
+});

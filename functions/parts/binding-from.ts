@@ -1,4 +1,5 @@
-import { poolProviders } from "#domain/inventory";
+import type { Shape } from "#domain/providers/provider";
+import { providersOf } from "#domain/providers/providers";
 import { providerId } from "#protocol/uuid";
 import type { Environment } from "../entry.ts";
 import type { Binding } from "./binding.ts";
@@ -8,14 +9,18 @@ import { storeFrom } from "./store.ts";
 /** What binding accelerator requests needs in this installation. */
 export function bindingFrom(environment: Environment): Binding {
   const store = storeFrom(environment);
+  const shape = shapeFrom(environment);
   return {
     store,
     catalogue: new Catalogue(store),
     members: (hostName, provider, deployables) =>
-      deployables
-        .filter((one) =>
-          poolProviders(hostName, [one], []).some(({ name }) => providerId(name) === provider),
-        )
-        .map(({ id }) => id),
+      providersOf(shape, hostName, deployables, []).find(
+        ({ name }) => providerId(name) === provider,
+      )?.members,
   };
+}
+
+function shapeFrom(environment: Environment): Shape {
+  const shape = environment["GATEHOUSE_PLACEMENT_SHAPE"];
+  return shape === "tree" || shape === "cyborg" ? shape : "pool";
 }

@@ -49,8 +49,3 @@ export function deviceId(hostId: string, cardId: string): string {
 export function providerId(name: string): string {
   return nameBased(3, dnsNamespace, name);
 }
-
-/** The uuid of the Placement provider of this name, as Cyborg derives it (cyborg.md §4). */
-export function providerId(name: string): string {
-  return nameBased(3, dnsNamespace, name);
-}

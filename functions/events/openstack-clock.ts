@@ -1,0 +1,72 @@
+import { dueRows } from "#store/due";
+import { owedEventOf } from "#store/outbox";
+import type { Item } from "#store/table";
+import { deliver, type Telling } from "../openstack/nova-events.ts";
+
+/** Who acts for OpenStack by the clock. */
+export interface Ticking extends Telling {
+  /** Compares one host with Placement again. */
+  readonly syncDue: (item: Item) => Promise<unknown>;
+  /** Releases the requests of instances that are gone. */
+  readonly releaseOrphans: () => Promise<number>;
+}
+
+/** What one tick did, for its log line and for tests. */
+export interface Ticked {
+  readonly events: number;
+  readonly hosts: number;
+  readonly released: number;
+  readonly failures: number;
+}
+
+/** Hosts that are compared at a time. */
+const parallel = 8;
+/** So long a tick goes on; what is left comes with the next one, a minute after this one began. */
+const mostMs = 45_000;
+/** Minutes between two looks for requests that were forgotten. */
+const orphanMinutes = 10;
+
+/** Settles what second systems are owed, each on its own: one that fails holds up no other. */
+export async function tick(ticking: Ticking): Promise<Ticked> {
+  const { store } = ticking;
+  const ticked = { events: 0, hosts: 0, released: 0, failures: 0 };
+  const began = store.now();
+  const count = async (kind: keyof Ticked, act: () => Promise<unknown>) => {
+    try {
+      const done = await act();
+      ticked[kind] += typeof done === "number" ? done : 1;
+    } catch (error) {
+      console.error(error);
+      ticked.failures += 1;
+    }
+  };
+  const running = new Set<Promise<void>>();
+  for await (const item of dueRows(store, "SYNC")) {
+    if (store.now() - began > mostMs) break;
+    const run = settle(ticking, item, count).finally(() => running.delete(run));
+    running.add(run);
+    if (running.size >= parallel) await Promise.race(running);
+  }
+  await Promise.all(running);
+  if (Math.floor(began / 60_000) % orphanMinutes === 0) {
+    await count("released", ticking.releaseOrphans);
+  }
+  return ticked;
+}
+
+async function settle(
+  ticking: Ticking,
+  item: Item,
+  count: (kind: keyof Ticked, act: () => Promise<unknown>) => Promise<void>,
+): Promise<void> {
+  switch (item["type"]) {
+    case "outbox":
+      await count("events", async () => await deliver(ticking, owedEventOf(item), 1));
+      break;
+    case "placement":
+      await count("hosts", async () => await ticking.syncDue(item));
+      break;
+    default:
+      break;
+  }
+}

@@ -1,7 +1,13 @@
 import { type Deployable, freeHandles, heldHandles, isLost, isOfferable } from "./deployable.ts";
 import { type Image, isActive } from "./image.ts";
-import type { Count } from "./providers/provider.ts";
 import { customName, imageTraits, isTraitName } from "./traits.ts";
+
+/** Units in all, held by claims, and free to be taken now. */
+export interface Count {
+  readonly total: number;
+  readonly held: number;
+  readonly free: number;
+}
 
 /** False for a card that vanished and that no claim holds. */
 export function isCounted(deployable: Deployable): boolean {

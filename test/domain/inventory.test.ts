@@ -1,87 +1,40 @@
 import { describe, expect, it } from "vitest";
-import { type Deployable, lostReason } from "#domain/deployable";
-import { isCompatible, poolProviders, possibleTraits } from "#domain/inventory";
-import { deployable, gzip, handle, held, image, loadedWith, shared, uuid } from "./builders.ts";
+import { lostReason } from "#domain/deployable";
+import {
+  countOf,
+  countOfHandle,
+  handleCount,
+  isCompatible,
+  isCounted,
+  possibleTraits,
+} from "#domain/inventory";
+import { crypto, deployable, gzip, handle, held, image, loadedWith, shared } from "./builders.ts";
 
-const cards = (...facts: readonly Partial<Deployable>[]) =>
-  facts.map((fact, index) => deployable({ id: uuid(index), ...fact }));
 const claimed = { handles: { pf: held("c1") }, clean: false };
 
-describe("pool providers", () => {
-  it("make one of four like Intel cards, with a total of four", () => {
-    expect(poolProviders("node-1", cards({}, {}, {}, {}), [])).toEqual([
-      {
-        name: "node-1_CUSTOM_FPGA_INTEL_PF_region-a",
-        resourceClass: "CUSTOM_FPGA_INTEL_PF",
-        inventory: {
-          total: 4,
-          reserved: 0,
-          min_unit: 1,
-          max_unit: 4,
-          step_size: 1,
-          allocation_ratio: 1,
-        },
-        traits: ["CUSTOM_FPGA", "CUSTOM_HW_INTEL"],
-      },
-    ]);
+describe("what a deployable counts", () => {
+  it("is its handles when it is shared, and one when it is not", () => {
+    expect(handleCount(shared("any"))).toBe(2);
+    expect(countOf(shared("none"))).toEqual({ total: 1, held: 0, free: 1 });
+    expect(countOf(deployable(claimed))).toEqual({ total: 1, held: 1, free: 0 });
+    const half = shared("project", { handles: { vf0: held("c1"), vf1: handle() } });
+    expect(countOf(half)).toEqual({ total: 2, held: 1, free: 1 });
+    expect(countOf({ ...half, enabled: false })).toEqual({ total: 2, held: 1, free: 0 });
   });
 
-  it.each<[string, Partial<Deployable>]>([
-    ["dirty", { handles: { pf: handle({ state: "releasing" }) } }],
-    ["being scrubbed", { imageGeneration: 6 }],
-    ["on a silent host", { hostOnline: false }],
-    ["disabled", { enabled: false }],
-    ["held by an operation", { cardOperation: uuid(400) }],
-    ["degraded", { health: { state: "degraded" } }],
-    ["without a way to scrub it", { scrubMethod: undefined }],
-  ])("reserve a card that is %s", (_why, facts) => {
-    const [pool] = poolProviders("n", cards({}, facts), []);
-    expect(pool?.inventory).toMatchObject({ total: 2, reserved: 1, max_unit: 2 });
+  it("is told of one handle as well", () => {
+    const lost = handle({ attachable: false, reason: lostReason });
+    const one = shared("any", { handles: { vf0: held("c1"), vf1: handle(), vf2: lost } });
+    expect(countOfHandle(one, "vf0")).toEqual({ total: 1, held: 1, free: 0 });
+    expect(countOfHandle(one, "vf1")).toEqual({ total: 1, held: 0, free: 1 });
+    expect(countOfHandle({ ...one, enabled: false }, "vf1")).toMatchObject({ total: 1, free: 0 });
+    expect(countOfHandle(one, "vf2")).toMatchObject({ total: 0 });
+    expect(countOfHandle(one, "vf3")).toMatchObject({ total: 0 });
   });
 
-  it("count the handles of this layout, and one of another only while a claim has it", () => {
-    const lost = { attachable: false, reason: lostReason };
-    const handles = { pf: handle(), vf0: handle(lost), vf1: held("c1", lost) };
-    const [pool] = poolProviders("n", [deployable({ sharing: "any", handles })], []);
-    expect(pool?.inventory).toMatchObject({ total: 2, reserved: 0 });
-  });
-
-  it("do not reserve a claimed card, which has its allocation, whatever becomes of it", () => {
-    const all = cards(claimed, { ...claimed, hostOnline: false }, { ...claimed, present: false });
-    expect(poolProviders("n", all, [])[0]?.inventory).toMatchObject({ total: 3, reserved: 0 });
-  });
-
-  it("leave out a card that vanished", () => {
-    expect(poolProviders("n", cards({}, { present: false }), [])[0]?.inventory.total).toBe(1);
-    expect(poolProviders("n", cards({ present: false }), [])).toEqual([]);
-  });
-
-  it("count handles of shared cards and one per card that is not shared", () => {
-    const free = shared("project", { id: uuid(1) });
-    const half = shared("project", { id: uuid(2), handles: { vf0: held("c1"), vf1: handle() } });
-    const pending = { ...half, id: uuid(3), imageGeneration: 6 };
-    expect(poolProviders("n", [free, half, pending], [])[0]?.inventory).toMatchObject({
-      total: 6,
-      reserved: 1,
-    });
-    expect(poolProviders("n", [shared("none")], [])[0]?.inventory).toMatchObject({ total: 1 });
-  });
-
-  it("keep other classes, products, regions and layouts apart, each under a name of its own", () => {
-    const different: Partial<Deployable>[] = [
-      {},
-      { resourceClass: "CUSTOM_FPGA_INTEL_VF" },
-      { product: "d5005" },
-      { interfaceId: "region-b" },
-      { interfaceId: undefined },
-      { layout: "whole" },
-    ];
-    const pools = poolProviders("n", cards(...different), []);
-    expect(pools.map((one) => one.inventory.total)).toEqual([1, 1, 1, 1, 1, 1]);
-    expect(new Set(pools.map((one) => one.name)).size).toBe(6);
-    expect(pools.map((one) => one.name)).toContain("n_CUSTOM_FPGA_INTEL_PF_N3000");
-    const reversed = poolProviders("n", cards(...different).toReversed(), []);
-    expect(reversed).toEqual(pools);
+  it("is nothing once it vanished and nobody holds it", () => {
+    expect(isCounted(deployable({ present: false }))).toBe(false);
+    expect(isCounted(deployable({ ...claimed, present: false }))).toBe(true);
   });
 });
 
@@ -109,11 +62,28 @@ describe("the traits of a member", () => {
     expect(possibleTraits(one, [secret]).join()).not.toMatch(/FUNCTION|GZIP/);
   });
 
-  it("show only the wanted image of a claimed one", () => {
+  it("show only the wanted image of a claimed one, and not even that when it is private", () => {
     const one = deployable({ ...claimed, wish: { image: gzip }, loaded: loadedWith(gzip) });
     const traits = possibleTraits(one, [image()]);
     expect(traits).toContain("CUSTOM_ACCELERATOR_GZIP");
     expect(traits).not.toContain("CUSTOM_ACCELERATOR_CRYPTO");
+    expect(possibleTraits(one, [secret])).toEqual(one.traits);
+    const both = deployable({ ...claimed, wish: { image: crypto } });
+    expect(possibleTraits(both, [secret])).toContain("CUSTOM_ACCELERATOR_CRYPTO");
+  });
+
+  it("show what an operator said in a key that starts with trait, if it is a custom trait", () => {
+    const said = (key: string, value: string) => ({ id: key, key, value, createdAt: 0 });
+    const customTraits = [
+      said("trait1", "CUSTOM_RACK_7"),
+      said("traits", "CUSTOM_FAST"),
+      said("trait2", "HW_CPU_X86_AVX"),
+      said("trait3", "CUSTOM_not a trait"),
+      said("colour", "CUSTOM_RED"),
+    ];
+    const traits = ["CUSTOM_FPGA", "CUSTOM_HW_INTEL", "CUSTOM_RACK_7", "CUSTOM_FAST"];
+    expect(possibleTraits(deployable({ customTraits }), [])).toEqual(traits);
+    expect(possibleTraits(deployable({ customTraits, ...claimed }), [])).toEqual(traits);
   });
 });
 

@@ -27,12 +27,13 @@ export interface OpenStackEffects {
 
 const ownEffects: OpenStackEffects = { fetch: globalThis.fetch, now: Date.now };
 
+const whole = "expected a whole number from 0 to 3600";
 const seconds = z.pipe(
   z.pipe(
     text,
     z.transform((value) => Number(value ?? "60")),
   ),
-  z.int("expected a whole number from 0 to 3600").check(z.minimum(0), z.maximum(3600)),
+  z.int(whole).check(z.minimum(0, whole), z.maximum(3600, whole)),
 );
 
 const settingsSchema = z.object({

@@ -2,6 +2,7 @@ import { createHmac } from "node:crypto";
 import { exportSPKI, generateKeyPair, importJWK, SignJWT } from "jose";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { authorizerFunction, create, type Verdict } from "../../functions/http/authorizer.ts";
+import { identifierFor } from "../../functions/parts/identity.ts";
 import type { Settings } from "../../functions/parts/settings.ts";
 import { type Issuer, startIssuer } from "./issuer.ts";
 import { start } from "./rows.ts";
@@ -12,14 +13,16 @@ function authorizer(
   settings: Partial<Settings>,
   parts: { readonly cooldownMs?: number; readonly log?: (message: string) => void } = {},
 ) {
-  const judged = authorizerFunction({
+  const identify = identifierFor({
     settings: { auth: "none", oidc: { issuer: "", audience }, ...settings },
+    openstackSettings: { serviceRoles: ["service"], tokenCacheMs: 60_000 },
     fetch: globalThis.fetch,
     now: () => start,
     cooldownMs: 0,
     log: () => undefined,
     ...parts,
   });
+  const judged = authorizerFunction(identify);
   return async (headers: Readonly<Record<string, string>>): Promise<Verdict> =>
     await judged({ headers }, {} as never);
 }
@@ -120,6 +123,14 @@ describe("on loopback", () => {
     { "x-user-id": "a\tb" },
   ])("%j is nobody", async (headers) => {
     expect(await ask({ ...here, ...headers })).toEqual({ isAuthorized: false });
+  });
+
+  test("a manager is known, and a service has no rights of its own", async () => {
+    expect(await ask({ ...here, "x-roles": "manager,service" })).toMatchObject({
+      isAuthorized: true,
+      context: { roles: "manager" },
+    });
+    expect(await ask({ ...here, "x-roles": "service" })).toEqual({ isAuthorized: false });
   });
 
   test("a refusal says which setting is the reason", async () => {
@@ -350,9 +361,14 @@ describe("with OIDC", () => {
 describe("as deployed", () => {
   const environment = { GATEHOUSE_TABLE: "t", GATEHOUSE_BUCKET: "b" };
 
-  test("Keystone is refused at once by the setting's name", () => {
-    const wanted = { ...environment, GATEHOUSE_AUTH: "keystone" };
-    expect(() => create(wanted)).toThrow(/GATEHOUSE_AUTH.*not available/);
+  test.each([
+    [{}, "OS_AUTH_URL"],
+    [{ PLACEMENT_ENDPOINT: "http://placement" }, "OS_AUTH_URL"],
+    [{ OS_AUTH_URL: "http://keystone" }, "OS_USERNAME"],
+    [{ OS_AUTH_URL: "http://keystone", OS_USERNAME: "u" }, "OS_PASSWORD"],
+  ])("Keystone with %j only is refused at once by the setting's name", (set, name) => {
+    const wanted = { ...environment, GATEHOUSE_AUTH: "keystone", ...set };
+    expect(() => create(wanted)).toThrow(new RegExp(`^${name}: needed with `));
   });
 
   test("without a setting nobody is let in unproven", () => {

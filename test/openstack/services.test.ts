@@ -1,4 +1,5 @@
 import { afterAll, expect, test } from "vitest";
+import { startGlance } from "./services/glance.ts";
 import { demo, startKeystone } from "./services/keystone.ts";
 import { startPlacement } from "./services/placement.ts";
 import { rest, restOk } from "./services/rest.ts";
@@ -40,4 +41,24 @@ test("Keystone knows its accounts, roles and catalog", async () => {
       ]),
     },
   });
+});
+
+test("Glance takes an image of a member of a project and gives it back", async () => {
+  const keystone = await startKeystone();
+  stops.push(keystone.stop);
+  const glance = await startGlance(keystone);
+  stops.push(glance.stop);
+  const token = await keystone.catalog.token(demo);
+  const image = await restOk<{ id: string }>({
+    method: "POST",
+    url: `${glance.url}/v2/images`,
+    token,
+    json: { name: "crypto", disk_format: "raw", container_format: "bare", tags: ["FPGA"] },
+  });
+  const file = `${glance.url}/v2/images/${image.id}/file`;
+  const bytes = Buffer.from("bitstream");
+  const headers = { "x-auth-token": token, "content-type": "application/octet-stream" };
+  expect((await fetch(file, { method: "PUT", headers, body: bytes })).status).toBe(204);
+  const back = await fetch(file, { headers });
+  expect(Buffer.from(await back.arrayBuffer())).toEqual(bytes);
 });

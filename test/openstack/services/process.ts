@@ -83,18 +83,26 @@ function signalGroup(pid: number, signal: NodeJS.Signals | 0): boolean {
   }
 }
 
-/** Looks every 50 ms until `look` is true; fails with the program's log when it ends or takes too long. */
-export async function ready(
-  program: Running,
+/**
+ * Starts a program and waits until `look` is true, looking every 50 ms. Rejects with the program's log,
+ * and leaves nothing running, when the program ends by itself or takes too long.
+ */
+export async function serve(
+  program: Program,
   look: () => Promise<boolean>,
   ms = 120_000,
-): Promise<void> {
+): Promise<Running> {
+  const running = launch(program);
   const end = Date.now() + ms;
   while (!(await look())) {
-    if (program.ended()) throw new Error(`${program.name} ended by itself: ${program.tail()}`);
-    if (Date.now() > end) throw new Error(`${program.name} is not ready: ${program.tail()}`);
+    const reason = running.ended() ? "ended by itself" : "is not ready";
+    if (running.ended() || Date.now() > end) {
+      await running.stop(0);
+      throw new Error(`${program.name} ${reason}: ${running.tail()}`);
+    }
     await pause(50);
   }
+  return running;
 }
 
 /** True when the URL answers with something below 400. */

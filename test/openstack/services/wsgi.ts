@@ -1,4 +1,4 @@
-import { answers, launch, type Running, ready } from "./process.ts";
+import { answers, type Running, serve } from "./process.ts";
 
 /** A Python web application of a Debian package. */
 export interface WsgiApplication {
@@ -14,7 +14,7 @@ export interface WsgiApplication {
 /** Serves it with uWSGI on the loopback; ready when it answers. */
 export async function serveWsgi(application: WsgiApplication): Promise<Running> {
   const { name, folder, script, port, env, probe } = application;
-  const server = launch({
+  const program = {
     name,
     folder,
     env,
@@ -31,12 +31,6 @@ export async function serveWsgi(application: WsgiApplication): Promise<Running> 
       "--wsgi-file",
       script,
     ],
-  });
-  try {
-    await ready(server, async () => await answers(`http://127.0.0.1:${port}${probe}`));
-  } catch (error) {
-    await server.stop(0);
-    throw error;
-  }
-  return server;
+  };
+  return await serve(program, async () => await answers(`http://127.0.0.1:${port}${probe}`));
 }

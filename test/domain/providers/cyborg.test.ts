@@ -89,9 +89,7 @@ describe("cyborg providers", () => {
     ],
     [
       "SSD",
-      "inspur",
-      "1bd4-1003",
-      "CUSTOM_SSD",
+      { vendor: "inspur", product: "1bd4-1003", resourceClass: "CUSTOM_SSD" },
       ["CUSTOM_SSD_INSPUR", "CUSTOM_SSD_PRODUCT_ID_1003"],
     ],
     ["QAT", { vendor: "intel", product: "8086-37c8", resourceClass: "CUSTOM_QAT" }, []],

@@ -100,13 +100,15 @@ function check(schema: z.ZodMiniType, value: unknown): void {
 }
 
 function headersOf(settings: Settings, hasBody: boolean): Record<string, string> {
-  const { token, project, roles } = settings;
+  const { token, osToken, project, roles } = settings;
   const headers: Record<string, string> = {
     accept: "application/json, application/problem+json",
     "user-agent": `gatehouse-cli/${version}`,
   };
   if (hasBody) headers["content-type"] = "application/json";
-  if (token !== undefined) return { ...headers, authorization: `Bearer ${token}` };
+  if (token !== undefined) headers["authorization"] = `Bearer ${token}`;
+  if (osToken !== undefined) headers["x-auth-token"] = osToken;
+  if (token !== undefined || osToken !== undefined) return headers;
   if (project !== undefined) headers["x-project-id"] = project;
   if (roles !== undefined) headers["x-roles"] = roles;
   return headers;

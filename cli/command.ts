@@ -81,6 +81,7 @@ export const globalFlags: readonly Flag[] = [
   { name: "quiet", short: "q", kind: "switch", help: "Print ids only" },
   { name: "url", kind: "text", value: "URL", help: "Service (GATEHOUSE_URL)" },
   { name: "token", kind: "text", value: "TOKEN", help: "Bearer token (GATEHOUSE_TOKEN)" },
+  { name: "os-token", kind: "text", value: "TOKEN", help: "Keystone token (GATEHOUSE_OS_TOKEN)" },
   {
     name: "project",
     kind: "text",

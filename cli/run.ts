@@ -69,6 +69,7 @@ async function settingsFor(command: Command, input: Input, io: Io): Promise<Sett
   return loadSettings(io, {
     url: input.text("url"),
     token: input.text("token"),
+    osToken: input.text("os-token"),
     project: input.text("project"),
     roles: input.text("roles"),
     timeout: input.number("timeout"),
@@ -84,8 +85,9 @@ function keyOf(input: Input): string | undefined {
 }
 
 function warnOfPlainToken({ settings, note }: Context): void {
-  if (settings.token === undefined || !settings.url.startsWith("http:")) return;
-  const { hostname } = new URL(settings.url);
+  const { token = settings.osToken, url } = settings;
+  if (token === undefined || !url.startsWith("http:")) return;
+  const { hostname } = new URL(url);
   const loopback = hostname === "localhost" || hostname === "[::1]" || hostname.startsWith("127.");
   if (!loopback) note(`warning: the token goes unencrypted to ${hostname}`);
 }

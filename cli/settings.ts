@@ -7,7 +7,10 @@ import type { Io } from "./io.ts";
 export interface Settings {
   /** Without a slash at the end. */
   readonly url: string;
+  /** A bearer token. */
   readonly token?: string;
+  /** A token of Keystone, which travels in a header of its own. */
+  readonly osToken?: string;
   readonly project?: string;
   readonly roles?: string;
   readonly timeout: number;
@@ -17,6 +20,7 @@ export interface Settings {
 export interface GivenSettings {
   readonly url?: string | undefined;
   readonly token?: string | undefined;
+  readonly osToken?: string | undefined;
   readonly project?: string | undefined;
   readonly roles?: string | undefined;
   readonly timeout?: number | undefined;
@@ -35,6 +39,7 @@ const headerText = (expected: string) =>
 const shape = {
   url: z.string("an http or https URL").check(z.refine(isServiceUrl, "an http or https URL")),
   token: headerText("a token without blanks"),
+  osToken: headerText("a token without blanks"),
   project: headerText("a project id without blanks"),
   roles: headerText("roles separated by commas, without blanks"),
   timeout: z
@@ -45,11 +50,11 @@ const shape = {
 const fileSchema = z.partial(z.strictObject(shape));
 type FileSettings = z.infer<typeof fileSchema>;
 
-const textNames = ["url", "token", "project", "roles"] as const;
+const textNames = ["url", "token", "osToken", "project", "roles"] as const;
 
 /**
- * Settles the settings: flags, then GATEHOUSE_URL, _TOKEN, _PROJECT, _ROLES, then the file, then the
- * defaults. Throws INVALID_REQUEST that names the flag, the variable or the file's member.
+ * Settles the settings: flags, then GATEHOUSE_URL, _TOKEN, _OS_TOKEN, _PROJECT, _ROLES, then the file,
+ * then the defaults. Throws INVALID_REQUEST that names the flag, the variable or the file's member.
  */
 export async function loadSettings(io: Io, given: GivenSettings): Promise<Settings> {
   const file = await readConfig(io, given.config);
@@ -72,8 +77,9 @@ function choose(
   env: Io["env"],
   file: FileSettings,
 ): string | undefined {
-  if (flag !== undefined) return checked(name, `--${name}`, flag);
-  const variable = `GATEHOUSE_${name.toUpperCase()}`;
+  const words = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  if (flag !== undefined) return checked(name, `--${words}`, flag);
+  const variable = `GATEHOUSE_${words.replace("-", "_").toUpperCase()}`;
   const value = env[variable];
   // An empty variable is how shells and compose files say "not set".
   if (value !== undefined && value !== "") return checked(name, variable, value);

@@ -33,7 +33,7 @@ export const statusCommands: readonly Command[] = [
 ];
 
 function identity({ settings }: Context): string {
-  if (settings.token !== undefined) return "by token";
+  if ((settings.token ?? settings.osToken) !== undefined) return "by token";
   const { project = "the service's default", roles = "the service's default" } = settings;
   return `project ${project}, roles ${roles}`;
 }

@@ -92,6 +92,17 @@ describe("identity", () => {
     expect(headers["err"]).toBe("");
   });
 
+  test("is a token of Keystone in its own header, from flag, environment or file", async () => {
+    const options = configured({ osToken: "k0", project: "p" });
+    expect(await headersWith(options)).toMatchObject({ "x-auth-token": "k0" });
+    const set = configured({ osToken: "k0" }, { GATEHOUSE_OS_TOKEN: "k1" });
+    expect(await headersWith(set)).toMatchObject({ "x-auth-token": "k1" });
+    const headers = await headersWith(set, "--os-token", "k2");
+    expect(headers["x-auth-token"]).toBe("k2");
+    expect(headers["authorization"]).toBeUndefined();
+    expect((await headersWith(options))["x-project-id"]).toBeUndefined();
+  });
+
   test("is nothing at all when nothing is set", async () => {
     const headers = await headersWith(configured({}));
     expect(headers["authorization"]).toBeUndefined();
@@ -102,6 +113,10 @@ describe("identity", () => {
     const used = createShell({ fetch: () => Promise.resolve(Response.json({ items: [] })) });
     const warned = await used.run("claims", "list", "--token", "t", "--url", "http://far.example");
     expect(warned.err).toBe("warning: the token goes unencrypted to far.example\n");
+    const other = await used.run(
+      ...["claims", "list", "--os-token", "t", "--url", "http://far.example"],
+    );
+    expect(other.err).toBe("warning: the token goes unencrypted to far.example\n");
     const safe = await used.run("claims", "list", "--token", "t", "--url", "https://far.example");
     expect(safe.err).toBe("");
   });
@@ -129,6 +144,7 @@ describe("wrong settings", () => {
     [["--url", "nowhere"], {}, "--url is wrong (url: expected an http or https URL)"],
     [[], { GATEHOUSE_URL: "nowhere" }, "GATEHOUSE_URL is wrong (url: expected"],
     [[], { GATEHOUSE_TOKEN: "a\nb" }, "GATEHOUSE_TOKEN is wrong (token: expected"],
+    [[], { GATEHOUSE_OS_TOKEN: "a b" }, "GATEHOUSE_OS_TOKEN is wrong (osToken: expected"],
     [["--timeout", "0"], {}, "--timeout is wrong (timeout: expected seconds"],
     [["--config", "/lost.json"], {}, "/lost.json: no such file"],
   ])("%j with %j name their source", async (flags, env, said) => {

@@ -15,8 +15,8 @@ const help = `Gatehouse on this machine: the whole cloud offline, with simulated
   npm start -- --tour-only   start, run the tour, end; the exit code tells
 
 Settings: GATEHOUSE_PORT (4510; the bucket is on the next port), GATEHOUSE_DATA (.gatehouse),
-GATEHOUSE_SIMULATED_HOSTS (2), GATEHOUSE_AUTH (none or oidc), GATEHOUSE_TABLE_ENDPOINT (any
-DynamoDB). All of them: docs/configuration.md.
+GATEHOUSE_SIMULATED_HOSTS (2), GATEHOUSE_AUTH (none, oidc or keystone), GATEHOUSE_TABLE_ENDPOINT
+(any DynamoDB). All of them: docs/configuration.md.
 `;
 
 const identity = { "x-project-id": "default", "x-roles": "admin", "x-user-id": "tour" };

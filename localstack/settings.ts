@@ -13,7 +13,7 @@ export interface OfflineSettings {
   readonly port: number;
   readonly dataDir: string;
   readonly simulatedHosts: number;
-  readonly auth: "none" | "oidc";
+  readonly auth: "none" | "oidc" | "keystone";
   readonly tableEndpoint: string | undefined;
   /** Settings of the functions that were given by the environment, such as the signature policy. */
   readonly functions: Readonly<Record<string, string>>;
@@ -27,6 +27,28 @@ const handedOn = [
   "GATEHOUSE_DEFAULT_QUOTA",
   "GATEHOUSE_BIND_DEADLINE_SECONDS",
   "GATEHOUSE_MAX_IMAGE_BYTES",
+  "GATEHOUSE_PLACEMENT_SHAPE",
+  "GATEHOUSE_SERVICE_TOKENS",
+  "GATEHOUSE_SERVICE_ROLES",
+  "GATEHOUSE_TOKEN_CACHE_SECONDS",
+  "GATEHOUSE_GLANCE",
+  "OS_AUTH_URL",
+  "OS_USERNAME",
+  "OS_PASSWORD",
+  "OS_PROJECT_NAME",
+  "OS_PROJECT_ID",
+  "OS_USER_DOMAIN_NAME",
+  "OS_USER_DOMAIN_ID",
+  "OS_PROJECT_DOMAIN_NAME",
+  "OS_PROJECT_DOMAIN_ID",
+  "OS_APPLICATION_CREDENTIAL_ID",
+  "OS_APPLICATION_CREDENTIAL_NAME",
+  "OS_APPLICATION_CREDENTIAL_SECRET",
+  "OS_REGION_NAME",
+  "OS_INTERFACE",
+  "PLACEMENT_ENDPOINT",
+  "GLANCE_ENDPOINT",
+  "NOVA_ENDPOINT",
 ];
 
 /** Reads the settings; throws with the variable's name when one is wrong. */
@@ -34,8 +56,8 @@ export function offlineSettings(
   environment: Readonly<Record<string, string | undefined>>,
 ): OfflineSettings {
   const auth = environment["GATEHOUSE_AUTH"] ?? "none";
-  if (auth !== "none" && auth !== "oidc") {
-    throw new Error(`GATEHOUSE_AUTH: expected none or oidc, not ${auth}`);
+  if (auth !== "none" && auth !== "oidc" && auth !== "keystone") {
+    throw new Error(`GATEHOUSE_AUTH: expected none, oidc or keystone, not ${auth}`);
   }
   const functions = handedOn.flatMap((name) => {
     const value = environment[name];

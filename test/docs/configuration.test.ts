@@ -4,7 +4,8 @@ import { codeSpans, pageText } from "./pages.ts";
 
 const page = pageText("docs/configuration.md");
 const documented = new Set(codeSpans(page));
-const settingName = /\b(?:GATEHOUSE|AWS|LOCALSTACK|XDG|NOTIFY|WATCHDOG)_[A-Z0-9_]*[A-Z0-9]\b/g;
+const settingName =
+  /\b(?:(?:GATEHOUSE|AWS|LOCALSTACK|XDG|NOTIFY|WATCHDOG|OS)_[A-Z0-9_]*[A-Z0-9]|(?:PLACEMENT|GLANCE|NOVA)_ENDPOINT)\b/g;
 
 /** Named in the sources, but nobody's to set: inner wiring, and what is only passed on to an SDK. */
 const notSettings = new Set(["GATEHOUSE_SCRATCH", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION"]);

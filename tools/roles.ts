@@ -85,6 +85,12 @@ export const permissions: Readonly<Record<string, Permission>> = {
   catalog: { reads: ["HOST", "IMAGE"], indexes: ["gsi1", "gsi2"] },
   events: { reads: ["EVENTS"], indexes: ["gsi1", "gsi2"] },
   service: { reads: ["HOST"], indexes: ["gsi1", "gsi2", "gsi3"] },
+  accelerator: {
+    reads: [...lending, "HOSTNAME", "IMAGE", "PROFILE", "QUOTA", ...bookkeeping],
+    writes: [...lending, "PROFILE", "QUOTA", ...bookkeeping],
+    checks: ["IMAGE"],
+    indexes: ["gsi1", "gsi2"],
+  },
   agents: {
     ...agentSession,
     reads: [...(agentSession.reads ?? []), "JOIN", "HOSTNAME"],

@@ -36,7 +36,7 @@ async function list(store: Store, call: Call<unknown, Wanted>): Promise<Answer> 
 /** Claims keep the name of the profile they were made by; they do not need it any more. */
 async function remove(store: Store, call: Call): Promise<Answer> {
   const profile = await readProfile(store, call.path["profile"] ?? "");
-  await deleteProfile(store, profile.name);
+  await deleteProfile(store, profile);
   return { body: profileView(profile) };
 }
 

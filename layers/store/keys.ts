@@ -60,6 +60,8 @@ export const profileUseKey = (profile: string, claim: string): Key => ({
 export const imageKey = (id: string): Key => ({ pk: `IMAGE#${id}`, sk: "IMAGE" });
 export const signingKeyKey = (id: string): Key => ({ pk: `KEY#${id}`, sk: "KEY" });
 export const profileKey = (name: string): Key => ({ pk: `PROFILE#${name}`, sk: "PROFILE" });
+/** Points from a profile's uuid to its name: an index would not know a new one at once. */
+export const profileIdKey = (id: string): Key => ({ pk: `PROFILE#${id}`, sk: "ID" });
 export const quotaKey = (project: string, resourceClass: string): Key => ({
   pk: `QUOTA#${project}`,
   sk: `USE#${resourceClass}`,

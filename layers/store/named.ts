@@ -2,7 +2,7 @@ import { Fault } from "#domain/faults";
 import type { SigningKey } from "#domain/image";
 import type { Profile } from "#domain/profile";
 import { absent } from "#store/expression";
-import { profileKey, secretKey, signingKeyKey } from "#store/keys";
+import { profileIdKey, profileKey, secretKey, signingKeyKey } from "#store/keys";
 import { type List, listShardsOf, type Wanted } from "#store/lists";
 import { rowOf, valueOf, valueOrUndefined } from "#store/rows";
 import type { Store } from "#store/store";
@@ -10,22 +10,29 @@ import type { Item, Key, Write } from "#store/table";
 
 /** Profiles, signing keys and the service's own secret: small rows found by name. */
 
-/** A new profile. NAME_TAKEN; CONFLICT. */
+/** A new profile. NAME_TAKEN (`detail.field` says whether it is the name or the id); CONFLICT. */
 export async function createProfile(
   store: Store,
   profile: Profile,
-  also: readonly Write[],
+  also: readonly Write[] = [],
 ): Promise<void> {
-  const item = rowOf(profileKey(profile.name), "profile", profile, {
-    gsi1pk: "PROFILES",
-    gsi1sk: profile.id,
-  });
-  const result = await store.table.write([{ kind: "put", item, if: absent("pk") }, ...also]);
+  const { id, name } = profile;
+  const item = rowOf(profileKey(name), "profile", profile, { gsi1pk: "PROFILES", gsi1sk: id });
+  const pointer = rowOf(profileIdKey(id), "pointer", { name });
+  const result = await store.table.write([
+    { kind: "put", item, if: absent("pk") },
+    { kind: "put", item: pointer, if: absent("pk") },
+    ...also,
+  ]);
   if (result.ok) return;
-  if (result.failures[0]?.reason !== "condition") {
-    throw new Fault("CONFLICT", "this profile is being created");
+  const [named, identified] = result.failures;
+  if (named?.reason === "condition") {
+    throw new Fault("NAME_TAKEN", `a profile named ${name} exists`, { field: "name" });
   }
-  throw new Fault("NAME_TAKEN", `a profile named ${profile.name} exists`, { field: "name" });
+  if (identified?.reason === "condition") {
+    throw new Fault("NAME_TAKEN", `a profile with id ${id} exists`, { field: "id" });
+  }
+  throw new Fault("CONFLICT", "this profile is being created");
 }
 
 /** One profile by name. UNKNOWN_PROFILE. */
@@ -39,8 +46,24 @@ export async function readProfile(store: Store, name: string): Promise<Profile> 
   return profile;
 }
 
-export async function deleteProfile(store: Store, name: string): Promise<void> {
-  await store.table.write([{ kind: "delete", key: profileKey(name) }]);
+/** One profile by its id, known as soon as it is made. UNKNOWN_PROFILE. */
+export async function readProfileById(store: Store, id: string): Promise<Profile> {
+  const pointer = await store.table.get(profileIdKey(id), { consistent: true });
+  if (pointer === undefined) {
+    throw new Fault("UNKNOWN_PROFILE", `no profile ${id}`, { field: "profile" });
+  }
+  return await readProfile(store, valueOf<{ readonly name: string }>(pointer).name);
+}
+
+/** Deletes a profile; one that is gone stays gone. */
+export async function deleteProfile(
+  store: Store,
+  { id, name }: Pick<Profile, "id" | "name">,
+): Promise<void> {
+  await store.table.write([
+    { kind: "delete", key: profileKey(name) },
+    { kind: "delete", key: profileIdKey(id) },
+  ]);
 }
 
 export async function listProfiles(store: Store, wanted: Wanted): Promise<List<Profile>> {

@@ -142,7 +142,9 @@ type Service = z.infer<typeof serviceSchema>;
 type FunctionSchema = z.infer<typeof functionSchema>;
 
 function handlerOf(name: string, artifact: string): string {
-  const match = /(?:^|\/)(http|socket|events)-([\w-]+)\.zip$/.exec(artifact);
+  const match = /(?:^|\/)(accelerator|events|glance|http|openstack|socket)-([\w-]+)\.zip$/.exec(
+    artifact,
+  );
   if (match === null) throw new Error(`function ${name}: artifact ${artifact} names no source`);
   return `functions/${match[1]}/${match[2]}.handler`;
 }

@@ -178,7 +178,7 @@ describe("a profile", () => {
     expect(await readProfile(store, "gold")).toEqual(profile);
     expect(await refusal(createProfile(store, profile, []))).toBe("NAME_TAKEN");
     expect((await listProfiles(store, {})).items).toEqual([profile]);
-    await deleteProfile(store, "gold");
+    await deleteProfile(store, profile);
     expect(await refusal(readProfile(store, "gold"))).toBe("UNKNOWN_PROFILE");
     expect(await refusal(createProfile(newStore(busy()), profile, []))).toBe("CONFLICT");
   });

@@ -1,0 +1,139 @@
+import type { Claim } from "#domain/claim";
+import { isFault } from "#domain/faults";
+import { type Profile, readGroup } from "#domain/profile";
+import { createArqs, type WantedArq } from "#store/arqs";
+import {
+  claimsOfInstance,
+  listAllClaims,
+  listClaims,
+  readClaim,
+  requireVisible,
+} from "#store/claims";
+import { readProfile } from "#store/named";
+import { failOverdue } from "#store/release";
+import type { Store } from "#store/store";
+import { arqView } from "./arq-view.ts";
+import type { Call } from "./endpoint.ts";
+import { notFound, notResolved, type Reply, refusal } from "./errors.ts";
+import type { Accelerator } from "./parts.ts";
+import { asUuid, uuidArgument } from "./uuids.ts";
+
+/** Accelerator requests (cyborg.md §1.3): made, listed and shown. */
+
+/** One request per accelerator: group `n` of the profile wants as many as its amounts add up to. */
+export async function createRequests(parts: Accelerator, call: Call): Promise<Reply> {
+  const { store } = parts.binding;
+  const profile = await wantedProfile(store, call.json());
+  const wanted = wantedOf(profile);
+  const claims = await createArqs(store, {
+    project: call.caller.project,
+    user: call.caller.user,
+    profile: profile.name,
+    ids: wanted.map(() => parts.newId()),
+    wanted,
+    defaultQuota: parts.settings.defaultQuota,
+  });
+  return { status: 201, body: { arqs: claims.map((claim) => arqView(claim, call.base)) } };
+}
+
+async function wantedProfile(store: Store, body: unknown): Promise<Profile> {
+  const name =
+    typeof body === "object" && body !== null && "device_profile_name" in body
+      ? body.device_profile_name
+      : undefined;
+  if (typeof name !== "string") throw refusal(400, "device_profile_name is needed.");
+  try {
+    if (/^[\w.-]{1,255}$/.test(name)) return await readProfile(store, name);
+  } catch (error) {
+    if (!isFault(error, "UNKNOWN_PROFILE")) throw error;
+  }
+  throw notFound("Device Profile", name, "name");
+}
+
+function wantedOf({ groups }: Profile): readonly WantedArq[] {
+  return groups.flatMap((group, index) => {
+    const { resources, required, forbidden, image, functionId } = readGroup(group, index);
+    const asks = {
+      required,
+      forbidden,
+      image: image && (asUuid(image) ?? image),
+      functionId: functionId && (asUuid(functionId) ?? functionId),
+    };
+    return resources.flatMap(({ resourceClass, count }) =>
+      Array.from({ length: count }, () => ({ group: index, resourceClass, asks })),
+    );
+  });
+}
+
+const resolvedStates: ReadonlySet<Claim["state"]> = new Set(["Bound", "BindFailed", "Deleting"]);
+
+const isResolved = ({ state }: Claim) => resolvedStates.has(state);
+
+/** Of one instance by its pointers; else of the caller's project, for admins of all. */
+export async function listRequests({ binding }: Accelerator, call: Call): Promise<Reply> {
+  const { store } = binding;
+  const { query, base } = call;
+  const state = query.get("bind_state");
+  if (state !== null && state !== "resolved") {
+    throw refusal(400, `Bad state: ${state} for ARQ: None. Expected state(s): ['resolved']`);
+  }
+  const text = query.get("instance");
+  const instance = text === null ? undefined : uuidArgument(text, "instance");
+  const found = await (instance === undefined
+    ? everyRequest(store, call)
+    : ofInstance(store, instance, call));
+  const claims = (await Promise.all(found.map(async (one) => await asItIs(store, one)))).flat();
+  if (state !== null && instance !== undefined && !claims.every(isResolved)) return notResolved();
+  const shown = state === null ? claims : claims.filter(isResolved);
+  return { status: 200, body: { arqs: shown.map((claim) => arqView(claim, base)) } };
+}
+
+/** A bind whose time is over has failed; one that ended meanwhile is left out. */
+async function asItIs(store: Store, claim: Claim): Promise<readonly Claim[]> {
+  try {
+    return [await failOverdue(store, claim)];
+  } catch (error) {
+    if (isFault(error, "UNKNOWN_CLAIM")) return [];
+    throw error;
+  }
+}
+
+/** Requests of an instance that the caller may see. */
+export async function ofInstance(
+  store: Store,
+  instance: string,
+  { caller }: Pick<Call, "caller">,
+): Promise<readonly Claim[]> {
+  const claims = await claimsOfInstance(store, instance);
+  return claims.filter(({ project }) => caller.isAdmin || project === caller.project);
+}
+
+async function everyRequest(store: Store, { caller }: Call): Promise<readonly Claim[]> {
+  const found: Claim[] = [];
+  let after: string | undefined;
+  do {
+    const wanted = { limit: 200, after };
+    const page = await (caller.isAdmin
+      ? listAllClaims(store, wanted)
+      : listClaims(store, caller.project, wanted));
+    found.push(...page.items);
+    after = page.next;
+  } while (after !== undefined);
+  return found;
+}
+
+/** One request the caller may see; 404, also for another project's. */
+export async function requestOf(store: Store, text: string, { caller }: Call): Promise<Claim> {
+  const id = uuidArgument(text);
+  try {
+    return requireVisible(await readClaim(store, id), id, caller);
+  } catch (error) {
+    throw isFault(error, "UNKNOWN_CLAIM") ? notFound("ExtArq", id) : error;
+  }
+}
+
+export async function getRequest({ binding }: Accelerator, call: Call): Promise<Reply> {
+  const { store } = binding;
+  const claim = await requestOf(store, call.path["uuid"] ?? "", call);
+  return { status: 200, body: arqView(await failOverdue(store, claim), call.base) };
+}

@@ -1,5 +1,6 @@
 import type { DynamoDBBatchResponse, DynamoDBStreamEvent } from "aws-lambda";
 import { isFault } from "#domain/faults";
+import { type OwedAllocation, owedAllocationOf } from "#store/allocations";
 import { owedEventOf } from "#store/outbox";
 import type { Handler } from "../entry.ts";
 import { deliver, type Telling } from "../openstack/nova-events.ts";
@@ -9,11 +10,20 @@ import { type Change, changeOf } from "./table-changed.ts";
 export interface Hearing extends Telling {
   /** Brings Placement up to date with what these changes mean. */
   readonly placementChanged: (changes: readonly Change[]) => Promise<unknown>;
+  /** Drops the allocation of a native claim that ended. */
+  readonly settleAllocation: (owed: OwedAllocation) => Promise<unknown>;
 }
 
 /** An event that Nova is owed since this change. */
 function isOwed({ before, after }: Change): boolean {
   return after?.["type"] === "outbox" && before?.["createdAt"] !== after["createdAt"];
+}
+
+/** An allocation that is to be dropped since this change; those to be made are the grant's own. */
+function droppedBy({ before, after }: Change): readonly OwedAllocation[] {
+  if (after?.["type"] !== "allocation" || before !== undefined) return [];
+  const owed = owedAllocationOf(after);
+  return owed.order === "drop" ? [owed] : [];
 }
 
 /**
@@ -31,6 +41,7 @@ export function openstackChangedFunction(
     const results = await Promise.allSettled([
       hearing.placementChanged(changes),
       ...owed.map(async (one) => await deliver(hearing, one)),
+      ...changes.flatMap(droppedBy).map(async (one) => await hearing.settleAllocation(one)),
     ]);
     const failed = results.find((one) => one.status === "rejected" && isDefect(one.reason));
     if (failed?.status !== "rejected") return { batchItemFailures: [] };

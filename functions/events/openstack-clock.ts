@@ -1,3 +1,4 @@
+import { type OwedAllocation, owedAllocationOf } from "#store/allocations";
 import { dueRows } from "#store/due";
 import { owedEventOf } from "#store/outbox";
 import type { Item } from "#store/table";
@@ -7,6 +8,8 @@ import { deliver, type Telling } from "../openstack/nova-events.ts";
 export interface Ticking extends Telling {
   /** Compares one host with Placement again. */
   readonly syncDue: (item: Item) => Promise<unknown>;
+  /** Makes or drops allocations of native claims. */
+  readonly settleAllocation: (owed: OwedAllocation) => Promise<unknown>;
   /** Releases the requests of instances that are gone. */
   readonly releaseOrphans: () => Promise<number>;
 }
@@ -15,6 +18,7 @@ export interface Ticking extends Telling {
 export interface Ticked {
   readonly events: number;
   readonly hosts: number;
+  readonly allocations: number;
   readonly released: number;
   readonly failures: number;
 }
@@ -29,7 +33,7 @@ const orphanMinutes = 10;
 /** Settles what second systems are owed, each on its own: one that fails holds up no other. */
 export async function tick(ticking: Ticking): Promise<Ticked> {
   const { store } = ticking;
-  const ticked = { events: 0, hosts: 0, released: 0, failures: 0 };
+  const ticked = { events: 0, hosts: 0, allocations: 0, released: 0, failures: 0 };
   const began = store.now();
   const count = async (kind: keyof Ticked, act: () => Promise<unknown>) => {
     try {
@@ -59,14 +63,12 @@ async function settle(
   item: Item,
   count: (kind: keyof Ticked, act: () => Promise<unknown>) => Promise<void>,
 ): Promise<void> {
-  switch (item["type"]) {
-    case "outbox":
-      await count("events", async () => await deliver(ticking, owedEventOf(item), 1));
-      break;
-    case "placement":
-      await count("hosts", async () => await ticking.syncDue(item));
-      break;
-    default:
-      break;
+  const type = item["type"];
+  if (type === "outbox") {
+    await count("events", async () => await deliver(ticking, owedEventOf(item), 1));
+  }
+  if (type === "placement") await count("hosts", async () => await ticking.syncDue(item));
+  if (type === "allocation") {
+    await count("allocations", async () => await ticking.settleAllocation(owedAllocationOf(item)));
   }
 }

@@ -1,6 +1,6 @@
 import type { DynamoDBBatchResponse, DynamoDBRecord, DynamoDBStreamEvent } from "aws-lambda";
 import type { CardOperation } from "#domain/card";
-import { type Deployable, freeHandles } from "#domain/deployable";
+import { type Deployable, freeHandles, isAllocating } from "#domain/deployable";
 import { sameContent } from "#domain/same";
 import { lockOf } from "#store/card-lock";
 import { deployablesOf, readDeployable } from "#store/deployables";
@@ -51,8 +51,10 @@ export function changeOf(record: DynamoDBRecord): Change {
 export function changedWish({ before, after }: Change): Deployable | undefined {
   if (after?.["type"] !== "deployable") return undefined;
   const now = valueOf<Deployable>(after);
+  if (isAllocating(now)) return undefined;
   if (before === undefined) return now;
-  return sameContent(wishOf(valueOf<Deployable>(before)), wishOf(now)) ? undefined : now;
+  const was = valueOf<Deployable>(before);
+  return !isAllocating(was) && sameContent(wishOf(was), wishOf(now)) ? undefined : now;
 }
 
 /**
@@ -71,6 +73,7 @@ export async function dispatch(
   if (beat.connection === undefined || beat.state === "offline" || deployable === undefined) {
     return false;
   }
+  if (isAllocating(deployable)) return false;
   const desired = await desiredOf(dispatching, deployable);
   return isSendable(desired) && (await push.send(beat.connection, desired));
 }

@@ -1,4 +1,5 @@
 import { createPublicKey } from "node:crypto";
+import { isAllocating } from "#domain/deployable";
 import { Fault } from "#domain/faults";
 import type { Beat } from "#domain/host";
 import { deployableId, deviceId } from "#protocol/uuid";
@@ -165,7 +166,9 @@ async function answerPing(wishing: Wishing, session: Session, message: Ping): Pr
   const beat = await heard(wishing, session, message.epoch);
   await replaceBeat(store, beat, { ...beat, ...revived(beat), seenAt: store.now() });
   const deployables = await deployablesOf(store, session.host);
-  const stale = deployables.filter((one) => one.present && message.digest[one.id] !== one.revision);
+  const stale = deployables.filter(
+    (one) => one.present && !isAllocating(one) && message.digest[one.id] !== one.revision,
+  );
   const wishes = await Promise.all(stale.map(async (one) => await desiredOf(wishing, one)));
   const pong: CloudMessage = {
     type: "pong",

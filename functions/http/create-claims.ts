@@ -6,7 +6,11 @@ import { isUuid, uuidOf } from "#protocol/uuid";
 import type { GrantGroup, GrantRequest } from "#store/grant";
 import { type Granted, grantClaims, lookAhead } from "#store/granting";
 import { recall } from "#store/idempotency";
+import { idempotencyKey } from "#store/keys";
 import type { LargePools } from "#store/pool";
+import { releaseClaim } from "#store/release";
+import type { Write } from "#store/table";
+import { type Allocating, takeAllocations } from "../openstack/native-allocations.ts";
 import { type Resolving, resolveClaim } from "../parts/claiming.ts";
 import { refusal } from "../parts/refusal.ts";
 import type { Settings } from "../parts/settings.ts";
@@ -16,6 +20,8 @@ import type { Call } from "./call.ts";
 export interface Claiming extends Resolving {
   readonly settings: Pick<Settings, "bindDeadlineMs" | "defaultQuota">;
   readonly large: LargePools;
+  /** Placement has to agree to each claim, where there is one. */
+  readonly allocating?: Allocating | undefined;
 }
 
 type CreateCall = Call<CreateClaim>;
@@ -36,14 +42,40 @@ export async function createClaims(claiming: Claiming, call: CreateCall): Promis
   }
 }
 
+/** Times a request is granted anew elsewhere, because Placement had promised the place to others. */
+const mostPlaces = 4;
+
+/** Grants until Placement agrees, or is not there to ask: then the claims wait for it. */
 async function grantAny(claiming: Claiming, call: CreateCall): Promise<Granted> {
+  const avoid = new Set<string>();
+  for (let place = 0; place < mostPlaces; place += 1) {
+    const granted = await grantOne(claiming, call, avoid);
+    if (granted.replayed || claiming.allocating === undefined) return granted;
+    const taken = await takeAllocations(claiming.allocating, granted.claims);
+    if (taken.kind === "later") return granted;
+    if (taken.kind === "taken") return { ...granted, claims: taken.claims };
+    for (const id of taken.deployables) avoid.add(id);
+    const forget: Write = { kind: "delete", key: idempotencyKey(call.once.id) };
+    for (const claim of granted.claims) await releaseClaim(claiming.store, claim, () => [forget]);
+  }
+  throw new Fault("TRY_AGAIN", "Placement promised every place to others", {
+    retryAfterSeconds: 1,
+  });
+}
+
+async function grantOne(
+  claiming: Claiming,
+  call: CreateCall,
+  avoid: ReadonlySet<string>,
+): Promise<Granted> {
   const { body, caller } = call;
   const [alternatives, seen] = await Promise.all([
     resolveClaim(claiming, body, caller),
     candidatesOf(claiming, call),
   ]);
   const refused: (readonly GrantGroup[])[] = [];
-  for (const groups of alternatives) {
+  for (const wanted of alternatives) {
+    const groups = wanted.map((one) => ({ ...one, need: { ...one.need, avoid } }));
     const granted = await grantAlternative(claiming, call, groups, seen);
     if (granted === "outdated") continue;
     if (granted !== undefined) return granted;
@@ -88,7 +120,7 @@ async function candidatesOf(
 }
 
 function requestOf(
-  { settings }: Claiming,
+  { settings, allocating }: Claiming,
   { body, caller, once }: CreateCall,
   groups: readonly GrantGroup[],
 ): GrantRequest {
@@ -104,6 +136,7 @@ function requestOf(
     leaseSeconds,
     profile,
     once,
+    ...(allocating === undefined ? {} : { allocating: true }),
     ...settings,
   };
 }

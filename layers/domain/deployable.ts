@@ -33,6 +33,8 @@ export interface Holder {
   readonly project: string;
   readonly instance?: string | undefined;
   readonly binding: boolean;
+  /** Its allocation in Placement is not made yet: nothing of this deployable reaches the agent. */
+  readonly allocating?: boolean | undefined;
 }
 
 /** One attach point. `fence` only grows; `plugged` and `target` are the wish, `state` is what is. */
@@ -176,6 +178,11 @@ export function isLost({ attachable, reason }: Handle): boolean {
 /** Handles that a claim holds now. */
 export function heldHandles(deployable: Deployable): readonly (readonly [string, Handle])[] {
   return Object.entries(deployable.handles).filter(([, handle]) => handle.holder !== undefined);
+}
+
+/** True while a claim on it may still be refused by Placement: its wish is for nobody's eyes yet. */
+export function isAllocating(deployable: Deployable): boolean {
+  return Object.values(deployable.handles).some(({ holder }) => holder?.allocating === true);
 }
 
 /** Handles a new claim could take. */

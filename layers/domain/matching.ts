@@ -11,6 +11,8 @@ export interface Requirement {
   readonly required: readonly string[];
   readonly forbidden: readonly string[];
   readonly image?: RequiredImage | undefined;
+  /** Deployables that another system has promised to somebody else. */
+  readonly avoid?: ReadonlySet<string> | undefined;
 }
 
 /** The image to be loaded, as far as matching needs it. */
@@ -70,6 +72,7 @@ export function obstacles(deployable: Deployable, need: Requirement): readonly s
 }
 
 function sharingObstacles(deployable: Deployable, need: Requirement): readonly string[] {
+  if (need.avoid?.has(deployable.id) === true) return ["Placement has promised it to others"];
   if (isLeftByOther(deployable, need.project)) {
     return ["another project's use of it is not proven to be over"];
   }

@@ -15,6 +15,8 @@ export interface Taker {
   readonly project: string;
   readonly instance?: string | undefined;
   readonly handle: string;
+  /** Placement has not agreed yet. */
+  readonly allocating?: boolean | undefined;
 }
 
 function revise(deployable: Deployable, change: Partial<Deployable>, now: number): Deployable {
@@ -60,12 +62,12 @@ export function grant(
     (handle, name) => {
       const taker = takers.find((one) => one.handle === name);
       if (taker === undefined) return handle;
-      const { claim, project, instance } = taker;
+      const { claim, project, instance, allocating } = taker;
       return {
         ...handle,
         fence: handle.fence + 1,
         state: "claimed",
-        holder: { claim, project, instance, binding: true },
+        holder: { claim, project, instance, binding: true, allocating },
         plugged: false,
         target: undefined,
         attachment: undefined,
@@ -78,6 +80,16 @@ export function grant(
       ? wishing(deployable, { image })
       : { wish: image === undefined ? keptWish(deployable) : { image }, clean: false };
   return revise(deployable, { handles, lastProject: takers[0]?.project, ...program }, now);
+}
+
+/** Placement has agreed to what this claim holds: the wish may be seen. */
+export function allocated(deployable: Deployable, name: string, now: number): Deployable {
+  const handles = withHandles(deployable, [name], (handle) => {
+    if (handle.holder === undefined) return handle;
+    const { allocating: _allocating, ...holder } = handle.holder;
+    return { ...handle, holder };
+  });
+  return revise(deployable, { handles }, now);
 }
 
 /**

@@ -13,9 +13,10 @@ import { addClaim, moveClaim, readClaim } from "#store/claims";
 import { replaceDeployable } from "#store/deployables";
 import { exists } from "#store/expression";
 import { profileKey } from "#store/keys";
+import { onClaim } from "#store/on-claim";
 import { oweEvent } from "#store/outbox";
 import { openQuota, overQuota, quotaOf, takeQuota } from "#store/quotas";
-import { onClaim } from "#store/release";
+
 import type { Store } from "#store/store";
 import type { Failure, Write } from "#store/table";
 

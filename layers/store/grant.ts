@@ -4,6 +4,7 @@ import { Fault } from "#domain/faults";
 import { type ActiveImage, wantedImage } from "#domain/image";
 import type { GroupNeed, Pick } from "#domain/packing";
 import { grant, type Taker } from "#domain/transitions";
+import { oweTake } from "#store/allocations";
 import { addClaim } from "#store/claims";
 import { deployableRow, isUnchanged } from "#store/deployables";
 import { all, eq, ge } from "#store/expression";
@@ -31,6 +32,8 @@ export interface GrantRequest {
   readonly profile?: string | undefined;
   readonly once: Once;
   readonly bindDeadlineMs: number;
+  /** Placement must agree before the agent hears of it (design §9). */
+  readonly allocating?: boolean | undefined;
   readonly defaultQuota: number;
 }
 
@@ -86,6 +89,7 @@ export async function tryGrant(
     ...imageRows(request),
     beatRow(choice.host, now),
     ...deployableRows(choice, after),
+    ...takeRows(request, claims, now),
   ];
   checkSize(rows);
   const result = await store.table.write(rows.map((row) => row.write));
@@ -140,6 +144,7 @@ function grantedDeployables(
         project: request.project,
         instance: request.instance,
         handle: pick.handle,
+        ...(request.allocating === true ? { allocating: true } : {}),
       }),
     );
     after.set(id, grant(before, taken, image && wantedImage(image), now));
@@ -175,6 +180,7 @@ function newClaim(
     image: request.groups[pick.group]?.image?.id,
     profile: request.profile,
     group: pick.group,
+    ...(request.allocating === true ? { allocation: "pending" as const } : {}),
     deadline: now + request.bindDeadlineMs,
     leaseSeconds: lease,
     leaseUntil: lease === undefined ? undefined : now + lease * 1000,
@@ -204,6 +210,15 @@ function claimRows(store: Store, claims: readonly Claim[]): readonly Row[] {
     return { kind: "replayed", claims: found };
   };
   return claims.flatMap((claim) => addClaim(claim).map((write) => ({ write, lost })));
+}
+
+function takeRows(
+  { allocating }: GrantRequest,
+  claims: readonly Claim[],
+  now: number,
+): readonly Row[] {
+  const writes = allocating === true ? oweTake(claims, now) : [];
+  return writes.map((write) => ({ write, lost: () => ({ kind: "again" }) }));
 }
 
 function quotaRows(store: Store, request: GrantRequest, claims: readonly Claim[]): readonly Row[] {

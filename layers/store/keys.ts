@@ -53,6 +53,11 @@ export const waitKey = (host: string, createdAt: number, claim: string): Key => 
 });
 /** What a second system has not been told yet of a claim. */
 export const outboxKey = (claim: string): Key => ({ pk: `OUTBOX#${claim}`, sk: "NOVA" });
+/** An allocation in Placement that is to be made for these claims, named by the first, or dropped. */
+export const allocationKey = (claim: string, order: "take" | "drop"): Key => ({
+  pk: `OUTBOX#${claim}`,
+  sk: `ALLOCATION#${order}`,
+});
 export const profileUseKey = (profile: string, claim: string): Key => ({
   pk: `PROFILE#${profile}`,
   sk: `CLAIM#${claim}`,

@@ -1,9 +1,10 @@
 import { type Claim, isWaiting } from "#domain/claim";
 import type { Deployable } from "#domain/deployable";
-import { Fault } from "#domain/faults";
 import { abandon, release } from "#domain/transitions";
-import { moveClaim, readClaim, removeClaim } from "#store/claims";
-import { readDeployable, replaceDeployable } from "#store/deployables";
+import { oweDrop } from "#store/allocations";
+import { moveClaim, removeClaim } from "#store/claims";
+import { replaceDeployable } from "#store/deployables";
+import { onClaim } from "#store/on-claim";
 import { oweEvent } from "#store/outbox";
 import { returnQuota } from "#store/quotas";
 import type { Store } from "#store/store";
@@ -13,23 +14,6 @@ import type { Write } from "#store/table";
 export interface Released {
   readonly claim: Claim;
   readonly deployable?: Deployable | undefined;
-}
-
-const mostTries = 8;
-
-/**
- * The handle names the claim: release touches only its own (I1). Its fence may have been lifted above
- * the claim's when the table was restored from an older copy.
- */
-function holds(deployable: Deployable | undefined, claim: Claim): boolean {
-  const handle = deployable?.handles[claim.handle ?? ""];
-  return handle?.holder?.claim === claim.id && handle.fence >= (claim.fence ?? 0);
-}
-
-async function heldBy(store: Store, claim: Claim): Promise<Deployable | undefined> {
-  if (claim.host === undefined || claim.deployable === undefined) return undefined;
-  const deployable = await readDeployable(store, claim.host, claim.deployable);
-  return holds(deployable, claim) ? deployable : undefined;
 }
 
 /**
@@ -77,6 +61,7 @@ function ending(
     returnQuota(claim.project, claim.resourceClass, 1),
     ...(deployable && after ? [replaceDeployable(deployable, after)] : []),
     ...(claim.state === "BindStarted" ? oweEvent(claim, "failed", now) : []),
+    ...oweDrop(claim, now),
   ];
   return { writes, answer: { claim, deployable: after } };
 }
@@ -100,6 +85,7 @@ export async function failBind(
         ...moveClaim(claim, failed),
         ...(deployable && after ? [replaceDeployable(deployable, after)] : []),
         ...oweEvent(failed, "failed", store.now()),
+        ...oweDrop(claim, store.now()),
       ],
       answer: failed,
     };
@@ -135,32 +121,12 @@ export function failedClaim(
   now: number,
 ): Claim {
   const { handle: _handle, fence: _fence, pciAddress: _address, ...rest } = claim;
-  return { ...rest, state: "BindFailed", reason, deadline: undefined, updatedAt: now };
-}
-
-/**
- * Runs a change of a claim and its deployable until nobody else was faster. A claim that was just
- * read is tried as it is before it is read again.
- */
-export async function onClaim<Answer>(
-  store: Store,
-  claimOrId: Claim | string,
-  change: (
-    claim: Claim,
-    deployable: Deployable | undefined,
-  ) => { readonly writes: readonly Write[]; readonly answer: Answer },
-): Promise<Answer> {
-  const known = typeof claimOrId === "string" ? undefined : claimOrId;
-  const id = typeof claimOrId === "string" ? claimOrId : claimOrId.id;
-  for (let attempt = 0; attempt < mostTries; attempt += 1) {
-    const claim = attempt === 0 && known !== undefined ? known : await readClaim(store, id);
-    if (claim === undefined) {
-      throw new Fault("UNKNOWN_CLAIM", `no claim ${id}`, { field: "claim" });
-    }
-    const { writes, answer } = change(claim, await heldBy(store, claim));
-    const result = await store.table.write(writes);
-    if (result.ok) return answer;
-    await store.sleep(store.random() * 10 * 2 ** attempt);
-  }
-  throw new Fault("TRY_AGAIN", undefined, { retryAfterSeconds: 1 });
+  return {
+    ...rest,
+    state: "BindFailed",
+    reason,
+    allocation: undefined,
+    deadline: undefined,
+    updatedAt: now,
+  };
 }

@@ -2,6 +2,7 @@ import type { Claim } from "#domain/claim";
 import type { Deployable } from "#domain/deployable";
 import { Fault } from "#domain/faults";
 import { type Applied, applyReport, type Decision, type Report } from "#domain/report";
+import { oweDrop } from "#store/allocations";
 import { claimRow } from "#store/claims";
 import { readDeployable, replaceDeployable } from "#store/deployables";
 import { all, eq } from "#store/expression";
@@ -102,6 +103,7 @@ async function claimWrites(
     return [
       { kind: "put", item: claimRow(after), if: stillBinding },
       ...oweEvent(after, status, now),
+      ...(after.state === "BindFailed" ? oweDrop(claim, now) : []),
     ];
   });
 }

@@ -34,6 +34,7 @@ async function heard(
     openstack: nova.openstack,
     log: () => undefined,
     placementChanged,
+    settleAllocation: async () => undefined,
   });
   const answer = await hear({ Records: records }, {} as never);
   return { answer, calls: nova.calls };

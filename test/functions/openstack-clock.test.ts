@@ -24,7 +24,8 @@ const log = (message: string) => said.push(message);
 
 function ticking(facts: Partial<Ticking> = {}, statuses: readonly number[] = [200]): Ticking {
   const { openstack } = novaOf(...statuses);
-  const nothing = { syncDue: async () => undefined, releaseOrphans: async () => 0 };
+  const idle = async () => undefined;
+  const nothing = { syncDue: idle, settleAllocation: idle, releaseOrphans: async () => 0 };
   return { store, openstack, log, ...nothing, ...facts };
 }
 

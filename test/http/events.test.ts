@@ -33,6 +33,7 @@ function claimOf(name: string, facts: Partial<Claim> = {}): Claim {
     user: "u1",
     state: "BindStarted",
     resourceClass: "PF",
+    handle: "pf",
     createdAt: start,
     updatedAt: start,
     ...facts,

@@ -92,7 +92,9 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     parts.push({ close: async () => await bucket.close() });
     const environment = environmentOf(options, { gateway, table, bucket });
     ready.resolve(environment);
-    table.onChanges(async (records) => await triggers.onChanges(records));
+    for (const stream of triggers.streams) {
+      table.onChanges(async (records) => await stream.onChanges(records), { name: stream.name });
+    }
     return {
       url: gateway.url,
       socketUrl: gateway.socketUrl,

@@ -29,10 +29,18 @@ export interface Triggers {
    * rejects when one failed three times or at the end: offer it again later.
    */
   onBucketEvent(event: BusEvent): Promise<void>;
-  /** Takes table changes in stream order; see `ChangeTrigger.handle`. */
-  onChanges(records: readonly DynamoDBRecord[]): Promise<void>;
+  /** Functions that hear of table changes, each at its own pace. */
+  readonly streams: readonly StreamListener[];
   /** Stops schedules, takes nothing new, waits for calls under way. */
   close(): Promise<void>;
+}
+
+/** A function's way to the table's changes. */
+export interface StreamListener {
+  /** The function's name, under which its position is kept. */
+  readonly name: string;
+  /** Takes table changes in stream order; see `ChangeTrigger.handle`. */
+  onChanges(records: readonly DynamoDBRecord[]): Promise<void>;
 }
 
 interface Subscription {
@@ -64,7 +72,7 @@ function changeTriggers(
   invoker: Invoker,
   clock: Clock,
   signal: AbortSignal,
-): ChangeTrigger[] {
+): { readonly name: string; readonly trigger: ChangeTrigger }[] {
   const { service, deadLetter } = options;
   const hashKey = hashKeyOf(service);
   return service.functions.flatMap((target) =>
@@ -72,7 +80,7 @@ function changeTriggers(
       const invoke = (records: readonly DynamoDBRecord[]): Promise<unknown> =>
         invoker.invoke(target, { Records: records });
       const lane = { model, clock, signal, invoke, ...(deadLetter && { deadLetter }) };
-      return createChangeTrigger(lane, hashKey);
+      return { name: target.name, trigger: createChangeTrigger(lane, hashKey) };
     }),
   );
 }
@@ -126,14 +134,17 @@ export function startTriggers(options: TriggerOptions): Triggers {
       const due = subscriptions.filter(({ matches }) => matches(event));
       await Promise.all(due.map(({ target }) => deliver(target, event)));
     },
-    async onChanges(records) {
-      if (signal.aborted) throw new TriggersClosed();
-      await Promise.all(changes.map((trigger) => trigger.handle(records)));
-    },
+    streams: changes.map(({ name, trigger }) => ({
+      name,
+      async onChanges(records) {
+        if (signal.aborted) throw new TriggersClosed();
+        await trigger.handle(records);
+      },
+    })),
     async close() {
       ending.abort();
       for (const stop of stops) stop();
-      await Promise.all(changes.map((trigger) => trigger.settled()));
+      await Promise.all(changes.map(({ trigger }) => trigger.settled()));
       await invoker.settled();
     },
   };

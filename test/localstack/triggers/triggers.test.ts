@@ -103,7 +103,7 @@ test("changes reach the function that reads the table's stream", async () => {
     "functions/events/table-changed.handler": async (event) => void seen.push(event),
   });
   const record = { eventID: "1", dynamodb: { Keys: { pk: { S: "a" } }, SequenceNumber: "1" } };
-  await triggers.onChanges([record]);
+  await triggers.streams[0]?.onChanges([record]);
   expect(seen).toEqual([{ Records: [record] }]);
   await triggers.close();
 });
@@ -139,7 +139,7 @@ test("after the end nothing is taken, so that the sources keep it", async () => 
   const triggers = start({});
   await triggers.close();
   const record = { dynamodb: { Keys: { pk: { S: "a" } }, SequenceNumber: "1" } };
-  await expect(triggers.onChanges([record])).rejects.toMatchObject({ name: "TriggersClosed" });
+  await expect(triggers.streams[0]?.onChanges([record])).rejects.toMatchObject({ name: "TriggersClosed" });
   await expect(triggers.onBucketEvent(uploaded("images/p/x"))).rejects.toMatchObject({
     name: "TriggersClosed",
   });

@@ -1,8 +1,10 @@
 import { afterAll, expect, test } from "vitest";
+import { bootImage, serversOf } from "./servers.ts";
 import { startGlance } from "./services/glance.ts";
 import { demo, startKeystone } from "./services/keystone.ts";
 import { startPlacement } from "./services/placement.ts";
 import { rest, restOk } from "./services/rest.ts";
+import { sharedStack } from "./shared.ts";
 
 const stops: (() => Promise<void>)[] = [];
 afterAll(async () => {
@@ -62,3 +64,17 @@ test("Glance takes an image of a member of a project and gives it back", async (
   const back = await fetch(file, { headers });
   expect(Buffer.from(await back.arrayBuffer())).toEqual(bytes);
 });
+
+test("Nova boots a server on its compute node, does what it is told with it and deletes it", async () => {
+  const stack = await sharedStack();
+  const token = await stack.catalog.token();
+  const servers = serversOf(stack, token, await bootImage(stack, token));
+  const flavor = await servers.flavor({});
+  const id = await servers.boot(flavor);
+  expect(await servers.settled(id, "ACTIVE")).toMatchObject({
+    "OS-EXT-SRV-ATTR:host": stack.where.computeName,
+  });
+  expect((await servers.act(id, { "os-stop": null })).status).toBe(202);
+  await servers.settled(id, "SHUTOFF");
+  await servers.remove(id);
+}, 180_000);

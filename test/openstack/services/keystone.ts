@@ -91,6 +91,8 @@ function writeConfig(folder: string): string {
 connection = sqlite:///${folder}/keystone.db
 [fernet_tokens]
 key_repository = ${folder}/fernet
+[fernet_receipts]
+key_repository = ${folder}/receipts
 [credential]
 key_repository = ${folder}/credential
 [token]

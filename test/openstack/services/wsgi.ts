@@ -9,19 +9,21 @@ export interface WsgiApplication {
   readonly env: Readonly<Record<string, string>>;
   /** Path that answers without a token once the application serves. */
   readonly probe: string;
+  /** Requests at a time. More than 1 needs a database server: threads cannot share SQLite. */
+  readonly threads?: number;
 }
 
 /** Serves it with uWSGI on the loopback; ready when it answers. */
 export async function serveWsgi(application: WsgiApplication): Promise<Running> {
-  const { name, folder, script, port, env, probe } = application;
+  const { name, folder, script, port, env, probe, threads = 1 } = application;
   const program = {
     name,
     folder,
     env,
     command: "/usr/bin/uwsgi_python3",
     args: [
-      // One request at a time: threads share SQLite connections and lock or crash each other.
-      ..."--master --need-app --processes 1 --enable-threads --lazy-apps".split(" "),
+      ...`--master --need-app --processes 1 --threads ${threads}`.split(" "),
+      ..."--enable-threads --lazy-apps".split(" "),
       ..."--die-on-term --no-orphans --buffer-size 65535 --disable-logging".split(" "),
       // Without it uWSGI drops kept-alive connections under its clients.
       "--add-header",

@@ -1,0 +1,103 @@
+import { until } from "../../localstack/tour/steps.ts";
+import { type Answer, rest, restOk } from "./services/rest.ts";
+import type { SharedStack } from "./shared.ts";
+
+/** A server as Nova shows it. */
+export interface Server {
+  readonly id: string;
+  readonly status: string;
+  readonly fault?: { readonly message: string };
+  readonly "OS-EXT-STS:task_state": string | null;
+  readonly "OS-EXT-STS:vm_state": string;
+}
+
+/** Nova's HTTP API as one account. */
+export interface Servers {
+  /** Makes a flavor with these extra specs; its id. */
+  readonly flavor: (specs: Readonly<Record<string, string>>) => Promise<string>;
+  /** Asks for a server without ports; whatever Nova answers. */
+  readonly create: (flavor: string) => Promise<Answer<{ readonly server: Server }>>;
+  /** As create; the id of a server on its way. */
+  readonly boot: (flavor: string) => Promise<string>;
+  readonly show: (id: string) => Promise<Server | undefined>;
+  /** Sends an action such as `{ reboot: { type: "HARD" } }`; whatever Nova answers. */
+  readonly act: (id: string, action: Readonly<Record<string, unknown>>) => Promise<Answer>;
+  /** Waits until the server has this status and no task is left. Fails at once on another end. */
+  readonly settled: (id: string, status: string) => Promise<Server>;
+  /** Deletes the server and waits until Nova no longer knows it. */
+  readonly remove: (id: string) => Promise<void>;
+}
+
+/** 2.90 is the newest of Nova 26. */
+const headers = { "openstack-api-version": "compute 2.90" };
+
+/** Nova's API with this token; servers boot from `image`. */
+export function serversOf({ where }: SharedStack, token: string, image: string): Servers {
+  const send = async <Body>(method: string, path: string, json?: unknown) =>
+    await rest<Body>({ method, url: `${where.novaUrl}${path}`, token, headers, json });
+  const show = async (id: string) => {
+    const { status, body } = await send<{ server: Server }>("GET", `/servers/${id}`);
+    return status === 404 ? undefined : body.server;
+  };
+  let made = 0;
+  const create = async (flavorRef: string) => {
+    made += 1;
+    const server = { name: `server-${made}`, imageRef: image, flavorRef, networks: "none" };
+    return await send<{ server: Server }>("POST", "/servers", { server });
+  };
+  return {
+    show,
+    create,
+    async boot(flavorRef) {
+      const { status, body } = await create(flavorRef);
+      if (status !== 202) throw new Error(`no server: ${status} ${JSON.stringify(body)}`);
+      return body.server.id;
+    },
+    async flavor(specs) {
+      const name = `flavor-${crypto.randomUUID()}`;
+      const flavor = { name, ram: 64, vcpus: 1, disk: 0 };
+      const answer = await send<{ flavor: { id: string } }>("POST", "/flavors", { flavor });
+      const { id } = answer.body.flavor;
+      await send("POST", `/flavors/${id}/os-extra_specs`, { extra_specs: specs });
+      return id;
+    },
+    act: async (id, action) => await send("POST", `/servers/${id}/action`, action),
+    async settled(id, status) {
+      return await until(`server ${id} to be ${status}`, async () => {
+        const server = await show(id);
+        if (server === undefined) throw new Error(`server ${id} is gone`);
+        if (server["OS-EXT-STS:task_state"] !== null) return undefined;
+        if (server.status === "ERROR" && status !== "ERROR") {
+          throw new Error(`server ${id} is in ERROR: ${server.fault?.message}`);
+        }
+        return server.status === status ? server : undefined;
+      });
+    },
+    async remove(id) {
+      await send("DELETE", `/servers/${id}`);
+      await until(
+        `server ${id} to be gone`,
+        async () => (await show(id)) === undefined || undefined,
+      );
+    },
+  };
+}
+
+/** A public image to boot from: nothing runs it. Its id. */
+export async function bootImage({ where }: SharedStack, token: string): Promise<string> {
+  const images = `${where.glanceUrl}/v2/images`;
+  const json = {
+    name: "disk",
+    disk_format: "raw",
+    container_format: "bare",
+    visibility: "public",
+  };
+  const { id } = await restOk<{ id: string }>({ method: "POST", url: images, token, json });
+  const sent = await fetch(`${images}/${id}/file`, {
+    method: "PUT",
+    headers: { "x-auth-token": token, "content-type": "application/octet-stream" },
+    body: Buffer.alloc(64 << 10),
+  });
+  if (!sent.ok) throw new Error(`Glance took no file: ${sent.status} ${await sent.text()}`);
+  return id;
+}

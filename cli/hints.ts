@@ -4,7 +4,7 @@ import type { FaultCode } from "#domain/faults";
 export const hints: { readonly [Code in FaultCode]?: string } = {
   UNKNOWN_ROUTE: "is --url the address of a Gatehouse service, of this version?",
   IDEMPOTENCY_MISMATCH: "leave out --idempotency-key, or repeat exactly the first command",
-  UNAUTHENTICATED: "give a token with --token or GATEHOUSE_TOKEN",
+  UNAUTHENTICATED: "give a token with --token, or one of Keystone with --os-token",
   FORBIDDEN: "ask an admin, or check --token, --project and --roles",
   UNKNOWN_HOST: "see gatehouse hosts list",
   UNKNOWN_DEVICE: "see gatehouse devices list",

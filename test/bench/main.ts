@@ -1,5 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
+import { accelerator } from "./accelerator.ts";
 import { agent } from "./agent.ts";
 import { bundles } from "./bundles.ts";
 import { claims } from "./claims.ts";
@@ -11,7 +12,7 @@ import { ingest } from "./ingest.ts";
 import { table } from "./table.ts";
 
 /** In this order: the agent's benchmark runs the bundle that `bundles` builds. */
-const benchmarks = [handler, claims, dispatch, ingest, bundles, agent, host, table];
+const benchmarks = [handler, claims, accelerator, dispatch, ingest, bundles, agent, host, table];
 
 const help = `npm run bench -- [--short] [--only NAME]... [--json FILE]
 

@@ -6,14 +6,23 @@ import { identifierFor } from "../parts/identity.ts";
 import { openstackFrom, openstackSettingsFrom } from "../parts/openstack.ts";
 import { settingsFrom } from "../parts/settings.ts";
 import { arqEndpoints } from "./arq-endpoints.ts";
+import { attributeEndpoints } from "./attributes.ts";
+import { deployableEndpoints } from "./deployables.ts";
 import { deviceProfileEndpoints } from "./device-profiles.ts";
+import { deviceEndpoints } from "./devices.ts";
 import type { Accelerator } from "./parts.ts";
 import { routedFunction } from "./router.ts";
 import { acceleratorSettings } from "./settings.ts";
 
 /** OpenStack's accelerator API v2, as Cyborg has it, over given parts. */
 export function acceleratorFunction(parts: Accelerator): Handler<unknown, HttpResult> {
-  return routedFunction(parts, [...deviceProfileEndpoints(parts), ...arqEndpoints(parts)]);
+  return routedFunction(parts, [
+    ...deviceProfileEndpoints(parts),
+    ...arqEndpoints(parts),
+    ...deviceEndpoints(parts),
+    ...deployableEndpoints(parts),
+    ...attributeEndpoints(parts),
+  ]);
 }
 
 function logError(error: unknown): void {

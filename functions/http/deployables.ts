@@ -1,6 +1,7 @@
-import { type Deployable, heldHandles, isPending, stateOf } from "#domain/deployable";
+import { type Deployable, stateOf } from "#domain/deployable";
 import { Fault } from "#domain/faults";
-import { abandon, mark, release, retry } from "#domain/transitions";
+import { disable, enable } from "#domain/operating";
+import { abandon, release } from "#domain/transitions";
 import type { CreateClaim } from "#protocol/http/claims";
 import { deployableRoutes } from "#protocol/http/deployable-routes";
 import type { ProgramRequest } from "#protocol/http/deployables";
@@ -41,14 +42,6 @@ async function list(store: Store, call: Call<unknown, DeployableFilter>): Promis
 }
 
 const idOf = (call: Call) => call.path["deployable"] ?? "";
-
-/** Offers it again; a card whose last generation failed and that nobody holds is scrubbed anew. */
-function enabled(deployable: Deployable, now: number): Deployable {
-  const marked = mark(deployable, { enabled: true }, now);
-  const isFree = heldHandles(marked).length === 0;
-  const failed = marked.outcome.result === "failed" && isFree;
-  return failed && !isPending(marked) ? retry(marked, now) : marked;
-}
 
 async function change(
   store: Store,
@@ -135,11 +128,8 @@ export function deployablesFunction(resolving: Resolving) {
       const { caller, once, body: request } = call;
       return await programDeployable(resolving, found, { caller, once, request });
     }),
-    enableDeployable: handle(async (call: Call) => await change(store, call, enabled)),
-    disableDeployable: handle(
-      async (call: Call) =>
-        await change(store, call, (one, now) => mark(one, { enabled: false }, now)),
-    ),
+    enableDeployable: handle(async (call: Call) => await change(store, call, enable)),
+    disableDeployable: handle(async (call: Call) => await change(store, call, disable)),
     takeOverHandle: handle(async (call: Call<Takeover>) => await takeOver(store, call)),
     listReceipts: handle(
       async (call: Call<unknown, Wanted>) => await receiptsOf(store, idOf(call), call),

@@ -150,6 +150,8 @@ export interface Deployable {
   readonly lastProject?: string | undefined;
   /** What an operator said of it (Cyborg's attributes): a key `trait…` with a trait's name shows. */
   readonly customTraits?: readonly CustomTrait[] | undefined;
+  /** When it was first found; absent on rows from before this was kept. */
+  readonly createdAt?: number | undefined;
   readonly updatedAt: number;
 }
 

@@ -150,6 +150,7 @@ function blank(
     phase: "idle",
     reported: { epoch: 0, seq: 0 },
     handles: {},
+    createdAt: now,
     updatedAt: now,
   };
 }

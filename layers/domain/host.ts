@@ -48,5 +48,7 @@ export interface Device {
   readonly layout: "whole" | "regions" | "pf" | "vfs";
   readonly present: boolean;
   readonly deployables: readonly string[];
+  /** When it was first found; absent on rows from before this was kept. */
+  readonly createdAt?: number | undefined;
   readonly updatedAt: number;
 }

@@ -66,7 +66,9 @@ export async function applyInventory(
   const known = new Map((await deployablesOf(store, host.id)).map((one) => [one.id, one]));
   const devices = new Map((await devicesOf(store, host.id)).map((one) => [one.id, one]));
   for (const card of cards) {
-    await putDevice(store, deviceOf(host, card, store.now()), devices.get(card.id));
+    const before = devices.get(card.id);
+    const createdAt = before?.createdAt ?? store.now();
+    await putDevice(store, { ...deviceOf(host, card, store.now()), createdAt }, before);
     for (const found of card.deployables) {
       const finder = { host: host.id, hostName: host.name, device: card.id, online };
       await enrolOne(store, found, { finder, device: card });

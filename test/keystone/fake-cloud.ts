@@ -7,6 +7,7 @@ export interface Asked {
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
   readonly signal?: AbortSignal | undefined;
+  readonly redirect?: string | undefined;
 }
 
 /** What somebody's token says; the forms are those of Keystone 22. */
@@ -146,7 +147,14 @@ function tokenOf(subject: Subject, expiresAt: number): object {
 function askedOf(url: string, init: RequestInit): Asked {
   const body = typeof init.body === "string" ? init.body : "";
   const headers = Object.fromEntries(new Headers(init.headers));
-  return { method: init.method ?? "GET", url, headers, body, signal: init.signal ?? undefined };
+  return {
+    method: init.method ?? "GET",
+    url,
+    headers,
+    body,
+    signal: init.signal ?? undefined,
+    redirect: init.redirect,
+  };
 }
 
 function refusal(status: number): Response {

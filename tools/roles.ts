@@ -67,7 +67,7 @@ export const permissions: Readonly<Record<string, Permission>> = {
   },
   claims: {
     reads: [...lending, "HOSTNAME", "IMAGE", "PROFILE", "QUOTA", "SECRET", ...bookkeeping],
-    writes: [...lending, "QUOTA", "SECRET", ...bookkeeping],
+    writes: [...lending, "PROFILE", "QUOTA", "SECRET", ...bookkeeping],
     checks: ["IMAGE"],
     indexes: ["gsi1", "gsi2"],
   },
@@ -116,15 +116,28 @@ export const permissions: Readonly<Record<string, Permission>> = {
   tableChanged: {
     reads: [...lending, "CONNECTION", "IMAGE", "SECRET", ...bookkeeping],
     writes: [...lending, "CONNECTION", ...bookkeeping],
+    checks: ["IMAGE"],
     indexes: ["gsi1", "gsi2"],
     gets: ["verified"],
     sockets: ["POST", "DELETE"],
     stream: true,
     deadLetters: true,
   },
+  openstackChanged: {
+    reads: [...lending, "HOSTNAME", "IMAGE", "QUOTA", ...bookkeeping],
+    writes: [...lending, "QUOTA", ...bookkeeping],
+    indexes: ["gsi1", "gsi2"],
+    stream: true,
+    deadLetters: true,
+  },
+  openstackClock: {
+    reads: [...lending, "HOSTNAME", "IMAGE", "QUOTA", ...bookkeeping],
+    writes: [...lending, "PROFILE", "QUOTA", ...bookkeeping],
+    indexes: ["gsi1", "gsi2", "gsi3"],
+  },
   sweep: {
     reads: [...lending, "CONNECTION", "IMAGE", "QUOTA", "JOIN", "PROFILE", ...bookkeeping],
-    writes: [...lending, "CONNECTION", "IMAGE", "QUOTA", "JOIN", ...bookkeeping],
+    writes: [...lending, "CONNECTION", "IMAGE", "PROFILE", "QUOTA", "JOIN", ...bookkeeping],
     indexes: ["gsi1", "gsi2", "gsi3"],
     gets: ["verified"],
     sockets: ["POST", "DELETE"],

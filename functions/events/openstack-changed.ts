@@ -2,8 +2,10 @@ import type { DynamoDBBatchResponse, DynamoDBStreamEvent } from "aws-lambda";
 import { isFault } from "#domain/faults";
 import { type OwedAllocation, owedAllocationOf } from "#store/allocations";
 import { owedEventOf } from "#store/outbox";
-import type { Handler } from "../entry.ts";
+import { type Create, entry, type Handler } from "../entry.ts";
 import { deliver, type Telling } from "../openstack/nova-events.ts";
+import { placementChanged } from "../openstack/placement-changes.ts";
+import { secondSystems } from "../parts/second-systems.ts";
 import { type Change, changeOf } from "./table-changed.ts";
 
 /** Who hears of changes on behalf of OpenStack. */
@@ -55,3 +57,16 @@ export function openstackChangedFunction(
 function isDefect(error: unknown): boolean {
   return !isFault(error, "OPENSTACK_UNAVAILABLE");
 }
+
+/** Without a cloud there is nobody to tell. */
+export const create: Create = (environment) => {
+  const parts = secondSystems(environment);
+  return parts === undefined
+    ? async () => ({ batchItemFailures: [] })
+    : openstackChangedFunction({
+        ...parts,
+        placementChanged: async (changes) => await placementChanged(parts.placement, changes),
+      });
+};
+
+export const handler = entry(create);

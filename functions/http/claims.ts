@@ -25,7 +25,9 @@ import { failOverdue, type Released, releaseClaim } from "#store/release";
 import { valueOrUndefined } from "#store/rows";
 import type { Store } from "#store/store";
 import { type Create, entry } from "../entry.ts";
+import { allocatingOver } from "../parts/allocating-from.ts";
 import { Catalogue } from "../parts/catalogue.ts";
+import { openstackFrom, openstackSettingsFrom } from "../parts/openstack.ts";
 import { permitKey } from "../parts/permit-key.ts";
 import { settingsFrom } from "../parts/settings.ts";
 import { storeFrom } from "../parts/store.ts";
@@ -243,8 +245,12 @@ export function claimsFunction(claims: Claiming) {
 
 const build: Create = (environment) => {
   const store = storeFrom(environment);
+  const openstack = openstackFrom(environment);
+  const { shape } = openstackSettingsFrom(environment);
   return claimsFunction({
     store,
+    // What a claim takes is synchronized by the stream's function, not while its caller waits.
+    allocating: openstack && allocatingOver(store, { openstack, shape }, async () => undefined),
     settings: settingsFrom(environment),
     catalogue: new Catalogue(store),
     hosts: new Map(),

@@ -1,15 +1,15 @@
-import type { Shape } from "#domain/providers/provider";
 import { providersOf } from "#domain/providers/providers";
 import { providerId } from "#protocol/uuid";
 import type { Environment } from "../entry.ts";
 import type { Binding } from "./binding.ts";
 import { Catalogue } from "./catalogue.ts";
+import { openstackSettingsFrom } from "./openstack.ts";
 import { storeFrom } from "./store.ts";
 
 /** What binding accelerator requests needs in this installation. */
 export function bindingFrom(environment: Environment): Binding {
   const store = storeFrom(environment);
-  const shape = shapeFrom(environment);
+  const { shape } = openstackSettingsFrom(environment);
   return {
     store,
     catalogue: new Catalogue(store),
@@ -18,9 +18,4 @@ export function bindingFrom(environment: Environment): Binding {
         ({ name }) => providerId(name) === provider,
       )?.members,
   };
-}
-
-function shapeFrom(environment: Environment): Shape {
-  const shape = environment["GATEHOUSE_PLACEMENT_SHAPE"];
-  return shape === "tree" || shape === "cyborg" ? shape : "pool";
 }

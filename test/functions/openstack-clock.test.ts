@@ -25,7 +25,13 @@ const log = (message: string) => said.push(message);
 function ticking(facts: Partial<Ticking> = {}, statuses: readonly number[] = [200]): Ticking {
   const { openstack } = novaOf(...statuses);
   const idle = async () => undefined;
-  const nothing = { syncDue: idle, settleAllocation: idle, releaseOrphans: async () => 0 };
+  const none = async () => 0;
+  const nothing = {
+    syncDue: idle,
+    settleAllocation: idle,
+    enlistHosts: none,
+    releaseOrphans: none,
+  };
   return { store, openstack, log, ...nothing, ...facts };
 }
 
@@ -69,6 +75,16 @@ describe("a tick", () => {
     const { hosts } = await tick(ticking({ syncDue }));
     expect(hosts).toBeGreaterThan(0);
     expect(hosts).toBeLessThan(30);
+  });
+
+  test("calls for new hosts every two minutes, before it compares", async () => {
+    const enlistHosts = async () => {
+      await placementRow(idOf("new"), store.now() - 1);
+      return 1;
+    };
+    expect(await tick(ticking({ enlistHosts }))).toMatchObject({ enlisted: 0, hosts: 0 });
+    store.pass(60_000);
+    expect(await tick(ticking({ enlistHosts }))).toMatchObject({ enlisted: 1, hosts: 1 });
   });
 
   test("looks for forgotten requests every ten minutes", async () => {

@@ -163,12 +163,12 @@ test("whatever is given up ends in the queue that has an alarm", () => {
   const queue = { "Fn::GetAtt": ["DeadLetters", "Arn"] };
   const of = (type: string) =>
     Object.values(template.Resources).filter(({ Type }) => Type === type);
-  expect(of("AWS::Lambda::EventSourceMapping").map(({ Properties }) => Properties)).toMatchObject([
-    {
-      DestinationConfig: { OnFailure: { Destination: queue } },
-      FunctionResponseTypes: ["ReportBatchItemFailures"],
-    },
-  ]);
+  const mapping = {
+    DestinationConfig: { OnFailure: { Destination: queue } },
+    FunctionResponseTypes: ["ReportBatchItemFailures"],
+  };
+  const mappings = of("AWS::Lambda::EventSourceMapping");
+  expect(mappings.map(({ Properties }) => Properties)).toMatchObject([mapping, mapping]);
   expect(of("AWS::Lambda::EventInvokeConfig").map(({ Properties }) => Properties)).toMatchObject([
     { DestinationConfig: { OnFailure: { Destination: queue } } },
   ]);

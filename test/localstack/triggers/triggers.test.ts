@@ -139,7 +139,9 @@ test("after the end nothing is taken, so that the sources keep it", async () => 
   const triggers = start({});
   await triggers.close();
   const record = { dynamodb: { Keys: { pk: { S: "a" } }, SequenceNumber: "1" } };
-  await expect(triggers.streams[0]?.onChanges([record])).rejects.toMatchObject({ name: "TriggersClosed" });
+  await expect(triggers.streams[0]?.onChanges([record])).rejects.toMatchObject({
+    name: "TriggersClosed",
+  });
   await expect(triggers.onBucketEvent(uploaded("images/p/x"))).rejects.toMatchObject({
     name: "TriggersClosed",
   });

@@ -49,6 +49,8 @@ my_ip = 127.0.0.1
 compute_driver = fake.FakeDriver
 rpc_response_timeout = 60
 report_interval = 5
+# Else periodic tasks, also the one that finds the node, first wait for up to a minute.
+periodic_fuzzy_delay = 0
 arq_binding_timeout = ${settings.bindingTimeoutSeconds}
 reserved_host_memory_mb = 0
 [api]

@@ -1,0 +1,18 @@
+import { afterAll, beforeAll } from "vitest";
+import { syncScenarios } from "../placement/sync-scenarios.ts";
+import { type Placement, startPlacement } from "./services/placement.ts";
+
+let placement: Placement | undefined;
+
+beforeAll(async () => {
+  placement = await startPlacement();
+});
+
+afterAll(async () => {
+  await placement?.stop();
+});
+
+syncScenarios(async () => {
+  if (placement === undefined) throw new Error("Placement did not start");
+  return await Promise.resolve({ url: placement.url, fetch: globalThis.fetch });
+});

@@ -1,4 +1,11 @@
-import { type Deployable, heldHandles, isLost, isOfferable, isPending } from "#domain/deployable";
+import {
+  type Deployable,
+  type Handle,
+  heldHandles,
+  isLost,
+  isOfferable,
+  isPending,
+} from "#domain/deployable";
 import { Fault } from "#domain/faults";
 import { all, eq } from "#store/expression";
 import { deployableKey, due, listShards, poolPk, poolShards, poolSk, shardOf } from "#store/keys";
@@ -39,9 +46,14 @@ export function isOwed(deployable: Deployable): boolean {
       handles.some(
         (handle) =>
           (handle.state === "releasing" && !isLost(handle)) ||
-          (handle.state === "plugged") !== handle.plugged,
+          ((handle.state === "plugged") !== handle.plugged && !isPluggedByHypervisor(handle)),
       ))
   );
+}
+
+/** In the guest of its claim without our doing: Nova's hypervisor plugs and unplugs by itself. */
+function isPluggedByHypervisor({ state, holder, plugged, target }: Handle): boolean {
+  return state === "plugged" && holder !== undefined && !plugged && target === undefined;
 }
 
 /** Replaces a deployable that nobody else changed since it was read. */

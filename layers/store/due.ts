@@ -1,4 +1,4 @@
-import { dueShards, dueUntil } from "#store/keys";
+import { type DueList, dueShards, dueUntil } from "#store/keys";
 import type { Store } from "#store/store";
 import type { Item } from "#store/table";
 
@@ -6,11 +6,10 @@ import type { Item } from "#store/table";
 const pageSize = 100;
 
 /**
- * Every row with an obligation that is due, shard by shard, oldest first: the sweep's, or what second
- * systems are owed (`SYNC`). The index may lag, so the
- * one who acts on a row reads it again and finds out whether it is still owed.
+ * Every row with an obligation that is due, shard by shard, oldest first: the sweep's, or those of
+ * another list. The index may lag, so the one who acts on a row reads it again and finds out whether it is still owed.
  */
-export async function* dueRows(store: Store, list: "DUE" | "SYNC" = "DUE"): AsyncGenerator<Item> {
+export async function* dueRows(store: Store, list: DueList = "DUE"): AsyncGenerator<Item> {
   const until = dueUntil(store.now());
   for (let shard = 0; shard < dueShards; shard += 1) {
     let after: string | undefined;

@@ -1,18 +1,21 @@
 import { Fault } from "#domain/faults";
+import { glanceDue } from "#domain/glance";
 import { type ActiveImage, type Image, isActive, isVisible } from "#domain/image";
 import { absent, eq } from "#store/expression";
-import { imageKey } from "#store/keys";
+import { due, imageKey } from "#store/keys";
 import { type List, listShardsOf, type Wanted } from "#store/lists";
 import { rowOf, valueOf, valueOrUndefined } from "#store/rows";
 import type { Store } from "#store/store";
 import type { Item, Key, Write } from "#store/table";
 
 function imageRow(image: Image): Item & Key {
+  const dueAt = glanceDue(image);
   return rowOf(imageKey(image.id), "image", image, {
     revision: image.revision,
     state: image.state,
     gsi1pk: "IMAGES",
     gsi1sk: image.id,
+    ...(dueAt === undefined ? {} : due(dueAt, "image", image.id, "GLANCE")),
     ...(image.functionId === undefined
       ? {}
       : { gsi2pk: `FUNCTION#${image.functionId}`, gsi2sk: image.id }),

@@ -63,6 +63,8 @@ export const profileUseKey = (profile: string, claim: string): Key => ({
   sk: `CLAIM#${claim}`,
 });
 export const imageKey = (id: string): Key => ({ pk: `IMAGE#${id}`, sk: "IMAGE" });
+/** How far Glance's images were followed. */
+export const glanceCursorKey: Key = { pk: "GLANCE#cursor", sk: "CURSOR" };
 export const signingKeyKey = (id: string): Key => ({ pk: `KEY#${id}`, sk: "KEY" });
 export const profileKey = (name: string): Key => ({ pk: `PROFILE#${name}`, sk: "PROFILE" });
 /** Points from a profile's uuid to its name: an index would not know a new one at once. */
@@ -94,8 +96,10 @@ export const poolPk = (resourceClass: string, shard: number) => `FREE#${resource
 export const poolSk = (region: string | undefined, image: string | undefined, id: string) =>
   `${region ?? "-"}#${image ?? "-"}#${id}`;
 
-/** An open obligation in the sweep's work list, or in the one of second systems; `at` in ms. */
-export const due = (at: number, kind: string, id: string, list: "DUE" | "SYNC" = "DUE") => ({
+/** Work lists: the sweep's, the one of second systems, and images that are owed between us and Glance. */
+export type DueList = "DUE" | "SYNC" | "GLANCE";
+/** An open obligation in a work list; `at` in ms. */
+export const due = (at: number, kind: string, id: string, list: DueList = "DUE") => ({
   gsi3pk: `${list}#${shardOf(id, dueShards)}`,
   gsi3sk: `${padded(at, 15)}#${kind}#${id}`,
 });

@@ -66,6 +66,16 @@ describe("the row of a deployable", () => {
     ],
     ["nothing of a claim that is bound", { handles: { pf: held("c") } }, false],
     ["nothing while its host is silent", { imageGeneration: 6, hostOnline: false }, false],
+    [
+      "nothing for a handle that Nova's hypervisor plugged by itself",
+      { handles: { pf: held(claim.id, { state: "plugged" }) } },
+      false,
+    ],
+    [
+      "an unplug of a handle that it plugged itself",
+      { handles: { pf: held(claim.id, { state: "plugged", target: { hypervisor: "qemu" } }) } },
+      true,
+    ],
     ["nothing while it is gone", { imageGeneration: 6, present: false }, false],
   ])("is on the work list while the agent owes %s", (_what, facts, expected) => {
     const one = deployable({ ...facts, updatedAt: startedAt });

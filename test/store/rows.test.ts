@@ -58,7 +58,6 @@ describe("the row of a deployable", () => {
     ["a generation", { imageGeneration: 6 }, true],
     ["a clean-up", { handles: { pf: handle({ state: "releasing" }) } }, true],
     ["a plug", { handles: { pf: held("c", { plugged: true }) } }, true],
-    ["an unplug", { handles: { pf: held("c", { state: "plugged" }) } }, true],
     [
       "a bind",
       { handles: { pf: held("c", { holder: { claim: "c", project: "p", binding: true } }) } },

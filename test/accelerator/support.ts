@@ -108,29 +108,34 @@ export function openDoor(
 
 /** The event API Gateway makes: the path is decoded, a body without a JSON type is base64. */
 function eventOf(method: string, target: string, asking: Asking): object {
-  const { roles = "member,reader", project = "p1", version, body, text, headers } = asking;
+  const { body, text } = asking;
   const [path = "", query = ""] = target.split("?");
   const content = text ?? (body === undefined ? undefined : JSON.stringify(body));
-  const sent: Record<string, string> = {
-    host: root.slice("http://".length),
-    "x-forwarded-proto": "http",
-    "x-roles": roles,
-    "x-project-id": project,
-    ...(content === undefined ? {} : { "content-type": "application/json" }),
-    ...(version === undefined ? {} : { "openstack-api-version": version }),
-    ...headers,
-  };
-  const isText = sent["content-type"]?.includes("json") ?? true;
+  const headers = headersOf(asking, content !== undefined);
+  const isText = headers["content-type"]?.includes("json") ?? true;
   return {
     version: "2.0",
     rawPath: decodeURIComponent(path),
     rawQueryString: query,
-    headers: sent,
+    headers,
     ...(content === undefined
       ? {}
       : { body: isText ? content : Buffer.from(content).toString("base64") }),
     isBase64Encoded: !isText,
     requestContext: { http: { method, path }, requestId: randomUUID(), domainName: "gateway" },
+  };
+}
+
+function headersOf(asking: Asking, hasBody: boolean): Readonly<Record<string, string>> {
+  const { roles = "member,reader", project = "p1", version, headers } = asking;
+  return {
+    host: root.slice("http://".length),
+    "x-forwarded-proto": "http",
+    "x-roles": roles,
+    "x-project-id": project,
+    ...(hasBody ? { "content-type": "application/json" } : {}),
+    ...(version === undefined ? {} : { "openstack-api-version": version }),
+    ...headers,
   };
 }
 

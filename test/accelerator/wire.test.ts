@@ -62,18 +62,20 @@ function translated(text: string): string {
 
 /** Remembers which of our ids stands where Cyborg's stood. */
 function learn(theirs: unknown, own: unknown): void {
-  if (typeof theirs === "string" && typeof own === "string") {
-    const [from, to] = [theirs.match(uuidForm) ?? [], own.match(uuidForm) ?? []];
-    for (const [index, id] of from.entries()) {
-      const mine = to[index];
-      if (mine !== undefined && mine !== id && !known.has(id)) known.set(id, mine);
-    }
-  }
+  if (typeof theirs === "string" && typeof own === "string") learnIds(theirs, own);
   if (!isRecord(theirs) || !isRecord(own)) return;
   if ("deployable_id" in theirs) {
     known.set('"deployable_id":"1"', `"deployable_id":"${String(own["deployable_id"])}"`);
   }
   for (const [name, value] of Object.entries(theirs)) learn(value, own[name]);
+}
+
+function learnIds(theirs: string, own: string): void {
+  const mine = own.match(uuidForm) ?? [];
+  for (const [index, id] of (theirs.match(uuidForm) ?? []).entries()) {
+    const same = mine[index] ?? id;
+    if (same !== id && !known.has(id)) known.set(id, same);
+  }
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

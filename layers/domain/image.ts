@@ -1,4 +1,5 @@
 import type { Trouble, WantedImage } from "./deployable.ts";
+import type { GlanceSource, Registration } from "./glance-link.ts";
 import type { ImageState } from "./lifecycle.ts";
 
 export type Visibility = "private" | "shared" | "public";
@@ -26,6 +27,10 @@ export interface Image {
   readonly verifiedKey?: string | undefined;
   readonly verifiedVersion?: string | undefined;
   readonly manifest?: SignedManifest | undefined;
+  /** Set on an image that came from Glance; then its id is the one it has there. */
+  readonly glance?: GlanceSource | undefined;
+  /** Set on an image of ours that Glance is to know. */
+  readonly registration?: Registration | undefined;
   readonly createdAt: number;
   readonly updatedAt: number;
   readonly revision: number;

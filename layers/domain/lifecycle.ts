@@ -52,19 +52,36 @@ export const handleLifecycle: Lifecycle<HandleState, HandleEvent> = {
 };
 
 export type ImageState = "pending" | "verifying" | "active" | "rejected" | "retired";
-export type ImageEvent = "uploaded" | "accepted" | "refused" | "signed" | "retire";
+export type ImageEvent =
+  | "uploaded"
+  | "accepted"
+  | "refused"
+  | "signed"
+  | "withhold"
+  | "resume"
+  | "retire";
 
-/** A refused image comes back only by a signature that was missing: `signed`. */
+/**
+ * A refused image comes back by a signature that was missing, `signed`, or when the Glance it came
+ * from offers it again, `resume`: then it is judged anew, because a key may have been revoked
+ * meanwhile.
+ */
 export const imageLifecycle: Lifecycle<ImageState, ImageEvent> = {
-  pending: { uploaded: "verifying", refused: "rejected", retire: "retired" },
+  pending: {
+    uploaded: "verifying",
+    refused: "rejected",
+    withhold: "rejected",
+    retire: "retired",
+  },
   verifying: {
     uploaded: "verifying",
     accepted: "active",
     refused: "rejected",
+    withhold: "rejected",
     retire: "retired",
   },
-  active: { refused: "rejected", retire: "retired" },
-  rejected: { signed: "verifying", retire: "retired" },
+  active: { refused: "rejected", withhold: "rejected", retire: "retired" },
+  rejected: { signed: "verifying", resume: "pending", retire: "retired" },
   retired: {},
 };
 

@@ -7,7 +7,8 @@ const pageSize = 100;
 
 /**
  * Every row with an obligation that is due, shard by shard, oldest first: the sweep's, or those of
- * another list. The index may lag, so the one who acts on a row reads it again and finds out whether it is still owed.
+ * another list. The index may lag, so the one who acts on a row reads it again and finds out whether
+ * it is still owed.
  */
 export async function* dueRows(store: Store, list: DueList = "DUE"): AsyncGenerator<Item> {
   const until = dueUntil(store.now());

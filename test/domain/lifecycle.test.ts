@@ -39,14 +39,18 @@ releasing proven_clean free`;
 const imageMoves = `
 pending uploaded verifying
 pending refused rejected
+pending withhold rejected
 pending retire retired
 verifying uploaded verifying
 verifying accepted active
 verifying refused rejected
+verifying withhold rejected
 verifying retire retired
 active refused rejected
+active withhold rejected
 active retire retired
 rejected signed verifying
+rejected resume pending
 rejected retire retired`;
 
 const hostMoves = `
@@ -70,7 +74,7 @@ drained remove removed`;
 const events = {
   claim: ["bind", "bound", "bindFailed", "unbind", "delete"],
   handle: ["claim", "plugged", "unplugged", "release", "proven clean"],
-  image: ["uploaded", "accepted", "refused", "signed", "retire"],
+  image: ["uploaded", "accepted", "refused", "signed", "withhold", "resume", "retire"],
   host: ["join", "hello", "silent", "drain", "activate", "remove"],
 };
 

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll } from "vitest";
+import { changeScenarios } from "../placement/change-scenarios.ts";
 import { syncScenarios } from "../placement/sync-scenarios.ts";
 import { type Placement, startPlacement } from "./services/placement.ts";
 
@@ -12,7 +13,10 @@ afterAll(async () => {
   await placement?.stop();
 });
 
-syncScenarios(async () => {
+const reach = async () => {
   if (placement === undefined) throw new Error("Placement did not start");
   return await Promise.resolve({ url: placement.url, fetch: globalThis.fetch });
-});
+};
+
+syncScenarios(reach);
+changeScenarios(reach);

@@ -1,0 +1,208 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { S3Client } from "@aws-sdk/client-s3";
+import type { DeployableView } from "#protocol/http/deployables";
+import type { ImageView } from "#protocol/http/images";
+import type { CardCounts } from "../../agent/host/memory-kernel/cards.ts";
+import { type Cloud, startCloud } from "../../localstack/cloud.ts";
+import { type Api, apiOf } from "../../localstack/hosts/api.ts";
+import { type SimulatedHost, startSimulatedHost } from "../../localstack/hosts/simulated-host.ts";
+import type { TourBitstream } from "../../localstack/tour/bitstreams.ts";
+import { until, upload } from "../../localstack/tour/steps.ts";
+import { osSettings, serviceAccount } from "./services/keystone.ts";
+import { type Answer, rest, restOk } from "./services/rest.ts";
+import type { SharedStack } from "./shared.ts";
+
+/** An offline cloud that belongs to the stack: Keystone says who calls, Placement and Nova hear of it. */
+export interface Gatehouse {
+  readonly cloud: Pick<Cloud, "url" | "bucketUrl" | "bucket" | "region">;
+  /** The native API as Keystone's admin. */
+  readonly api: Api;
+  /** A token of Keystone's admin. */
+  readonly token: string;
+  /** Functions that threw, with their reason. */
+  readonly failures: readonly string[];
+  /** Cyborg's API below `/accelerator/v2`, as admin or with another token. */
+  readonly accelerator: <Body>(
+    method: string,
+    path: string,
+    more?: { readonly json?: unknown; readonly token?: string; readonly serviceToken?: string },
+  ) => Promise<Answer<Body>>;
+  readonly addHost: (name: string, cards?: CardCounts) => Promise<SimulatedHost>;
+  /** Uploads a bitstream that every project may use; the image once it is active. */
+  readonly upload: (bitstream: TourBitstream) => Promise<ImageView>;
+  /** Makes a device profile of these groups; its name. */
+  readonly profile: (groups: readonly Readonly<Record<string, string>>[]) => Promise<string>;
+  readonly deployables: () => Promise<readonly DeployableView[]>;
+  /** Waits until Placement has so many free of a class on this host; fails with what it has. */
+  readonly placed: (resourceClass: string, free: number) => Promise<void>;
+  readonly close: () => Promise<void>;
+}
+
+const credentials = { accessKeyId: "TESTKEY", secretAccessKey: "test-secret" };
+
+/** Where a cloud is that somebody else started. */
+type Place = Pick<Cloud, "url" | "bucketUrl" | "bucket" | "region">;
+
+/** Settings of a cloud in this stack; `more` come on top. */
+export function gatehouseSettings(
+  { where }: SharedStack,
+  more: Readonly<Record<string, string>> = {},
+): Readonly<Record<string, string>> {
+  return {
+    GATEHOUSE_AUTH: "keystone",
+    ...osSettings(where.authUrl, serviceAccount("gatehouse")),
+    ...more,
+  };
+}
+
+/** Starts a cloud in this process and makes it the accelerator service of the stack. */
+export async function startGatehouse(
+  stack: SharedStack,
+  more: Readonly<Record<string, string>> = {},
+): Promise<Gatehouse> {
+  const dataDir = await mkdtemp(join(tmpdir(), "gatehouse-test-"));
+  const failures: string[] = [];
+  const cloud = await startCloud({
+    port: 0,
+    bucketPort: 0,
+    dataDir,
+    credentials,
+    functions: gatehouseSettings(stack, more),
+    onFailure: (name, error) => failures.push(`${name}: ${String(error)}`),
+  });
+  const gatehouse = await joinStack(stack, cloud, { dataDir, credentials });
+  return {
+    ...gatehouse,
+    failures,
+    close: async () => {
+      await gatehouse.close();
+      await cloud.close();
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Enters a running cloud in the catalog; what is done with it lies below `dataDir`. */
+export async function joinStack(
+  stack: SharedStack,
+  cloud: Place,
+  {
+    dataDir,
+    credentials,
+  }: { dataDir: string; credentials: { accessKeyId: string; secretAccessKey: string } },
+): Promise<Gatehouse> {
+  await stack.catalog.endpoint("accelerator", `${cloud.url}/accelerator/v2`);
+  const [token, project] = await Promise.all([
+    stack.catalog.token(),
+    stack.catalog.project("admin"),
+  ]);
+  const api = apiOf(cloud.url, { "x-auth-token": token });
+  const s3 = new S3Client({ endpoint: cloud.bucketUrl, region: cloud.region, credentials });
+  const hosts: SimulatedHost[] = [];
+  const accelerator: Gatehouse["accelerator"] = async (method, path, more = {}) =>
+    await rest({
+      method,
+      url: `${cloud.url}/accelerator/v2${path}`,
+      token: more.token ?? token,
+      json: more.json,
+      headers: {
+        "openstack-api-version": "accelerator 2.3",
+        ...(more.serviceToken === undefined ? {} : { "x-service-token": more.serviceToken }),
+      },
+    });
+  const tour = { api, s3, bucket: cloud.bucket, project, say: () => undefined };
+  return {
+    cloud,
+    api,
+    token,
+    failures: [],
+    accelerator,
+    upload: async (bitstream) => await upload(tour, bitstream),
+    async addHost(name, cards) {
+      const host = await startSimulatedHost({
+        name,
+        url: cloud.url,
+        dir: join(dataDir, "hosts", name),
+        speed: Number.POSITIVE_INFINITY,
+        newToken: async () =>
+          (await api<{ joinToken: string }>("POST", "/v1/hosts", { name })).joinToken,
+        ...(cards === undefined ? {} : { cards }),
+      });
+      hosts.push(host);
+      return host;
+    },
+    async profile(groups) {
+      const name = `profile-${crypto.randomUUID()}`;
+      const json = [{ name, groups }];
+      const { status, body } = await accelerator("POST", "/device_profiles", { json });
+      if (status !== 201) throw new Error(`no profile: ${status} ${JSON.stringify(body)}`);
+      return name;
+    },
+    async deployables() {
+      return (await api<{ items: DeployableView[] }>("GET", "/v1/deployables?limit=200")).items;
+    },
+    placed: async (resourceClass, free) =>
+      await until(`${free} of ${resourceClass} in Placement`, async () => {
+        const found = await freeInPlacement(stack, token, resourceClass);
+        return found === free ? true : undefined;
+      }).then(() => undefined),
+    close: async () => {
+      await Promise.allSettled(hosts.map(async (host) => await host.stop()));
+      s3.destroy();
+      await forget(stack, token);
+    },
+  };
+}
+
+interface ProviderRow {
+  readonly uuid: string;
+  readonly name: string;
+  readonly parent_provider_uuid: string | null;
+}
+
+interface Placement {
+  <Body>(method: string, path: string): Promise<Body>;
+}
+
+function placementOf({ where }: SharedStack, token: string): Placement {
+  const headers = { "openstack-api-version": "placement 1.38" };
+  return async <Body>(method: string, path: string) =>
+    await restOk<Body>({ method, url: `${where.placementUrl}${path}`, token, headers });
+}
+
+async function childProviders(placement: Placement): Promise<readonly ProviderRow[]> {
+  const { resource_providers: rows } = await placement<{ resource_providers: ProviderRow[] }>(
+    "GET",
+    "/resource_providers",
+  );
+  return rows.filter((row) => row.parent_provider_uuid !== null);
+}
+
+/** What could be allocated now: total less reserved less used, over all providers. */
+export async function freeInPlacement(
+  stack: SharedStack,
+  token: string,
+  resourceClass: string,
+): Promise<number> {
+  const placement = placementOf(stack, token);
+  const free = (await childProviders(placement)).map(async ({ uuid }) => {
+    const path = `/resource_providers/${uuid}`;
+    const { inventories } = await placement<{
+      inventories: Record<string, { total: number; reserved: number }>;
+    }>("GET", `${path}/inventories`);
+    const { usages } = await placement<{ usages: Record<string, number> }>("GET", `${path}/usages`);
+    const held = inventories[resourceClass];
+    return held === undefined ? 0 : held.total - held.reserved - (usages[resourceClass] ?? 0);
+  });
+  return (await Promise.all(free)).reduce((sum, one) => sum + one, 0);
+}
+
+/** The next file starts with a compute node that has no accelerators. */
+async function forget(stack: SharedStack, token: string): Promise<void> {
+  const placement = placementOf(stack, token);
+  for (const { uuid } of await childProviders(placement)) {
+    await placement("DELETE", `/resource_providers/${uuid}`);
+  }
+}

@@ -29,15 +29,30 @@ export interface Gatehouse {
     path: string,
     more?: { readonly json?: unknown; readonly token?: string; readonly serviceToken?: string },
   ) => Promise<Answer<Body>>;
-  readonly addHost: (name: string, cards?: CardCounts) => Promise<SimulatedHost>;
+  /** A host with these cards; bitstreams go in at once unless `speed` says otherwise (1: a second). */
+  readonly addHost: (name: string, cards: CardCounts, speed?: number) => Promise<SimulatedHost>;
   /** Uploads a bitstream that every project may use; the image once it is active. */
   readonly upload: (bitstream: TourBitstream) => Promise<ImageView>;
   /** Makes a device profile of these groups; its name. */
   readonly profile: (groups: readonly Readonly<Record<string, string>>[]) => Promise<string>;
   readonly deployables: () => Promise<readonly DeployableView[]>;
+  /** Accelerator requests of all projects, or of one instance, as Cyborg shows them. */
+  readonly arqs: (instance?: string) => Promise<readonly Arq[]>;
   /** Waits until Placement has so many free of a class on this host; fails with what it has. */
   readonly placed: (resourceClass: string, free: number) => Promise<void>;
   readonly close: () => Promise<void>;
+}
+
+/** An accelerator request as Cyborg shows it. */
+export interface Arq {
+  readonly uuid: string;
+  readonly state: string;
+  readonly device_profile_group_id: number;
+  readonly hostname: string;
+  readonly device_rp_uuid: string;
+  readonly instance_uuid: string;
+  readonly attach_handle_type: string;
+  readonly attach_handle_info: Readonly<Record<string, string>>;
 }
 
 const credentials = { accessKeyId: "TESTKEY", secretAccessKey: "test-secret" };
@@ -120,15 +135,15 @@ export async function joinStack(
     failures: [],
     accelerator,
     upload: async (bitstream) => await upload(tour, bitstream),
-    async addHost(name, cards) {
+    async addHost(name, cards, speed = Number.POSITIVE_INFINITY) {
       const host = await startSimulatedHost({
         name,
         url: cloud.url,
         dir: join(dataDir, "hosts", name),
-        speed: Number.POSITIVE_INFINITY,
+        speed,
+        cards,
         newToken: async () =>
           (await api<{ joinToken: string }>("POST", "/v1/hosts", { name })).joinToken,
-        ...(cards === undefined ? {} : { cards }),
       });
       hosts.push(host);
       return host;
@@ -142,6 +157,10 @@ export async function joinStack(
     },
     async deployables() {
       return (await api<{ items: DeployableView[] }>("GET", "/v1/deployables?limit=200")).items;
+    },
+    async arqs(instance) {
+      const query = instance === undefined ? "" : `?instance=${instance}`;
+      return (await accelerator<{ arqs: Arq[] }>("GET", `/accelerator_requests${query}`)).body.arqs;
     },
     placed: async (resourceClass, free) =>
       await until(`${free} of ${resourceClass} in Placement`, async () => {

@@ -1,79 +1,240 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import type { CardOperationView } from "#protocol/http/cards";
+import type { DeviceView } from "#protocol/http/deployables";
 import type { ImageView } from "#protocol/http/images";
 import type { QuotaView } from "#protocol/http/settings";
-import type { SimulatedHost } from "../../localstack/hosts/simulated-host.ts";
-import { cryptoGbs } from "../../localstack/tour/bitstreams.ts";
+import { cryptoGbs, vectorXclbin } from "../../localstack/tour/bitstreams.ts";
 import { until } from "../../localstack/tour/steps.ts";
-import { type Gatehouse, startGatehouse } from "./gatehouse.ts";
+import { type Arq, type Gatehouse, startGatehouse } from "./gatehouse.ts";
 import { bootImage, type Servers, serversOf } from "./servers.ts";
 import { type SharedStack, sharedStack } from "./shared.ts";
 
-const vf = "CUSTOM_FPGA_INTEL_VF";
-const region = "69528db6-eb31-577a-9926-ab6d6c925a68";
+const intel = "CUSTOM_FPGA_INTEL_VF";
+const xilinx = "CUSTOM_FPGA_XILINX_PF";
+const regions = {
+  intel: "69528db6-eb31-577a-9926-ab6d6c925a68",
+  xilinx: "862c7020-a250-293e-3203-6f19956669e5",
+};
 
 let stack: SharedStack;
 let gatehouse: Gatehouse;
-let host: SimulatedHost;
 let servers: Servers;
-let image: ImageView;
+let bootDisk: string;
+let crypto: ImageView;
+let vector: ImageView;
 
 beforeAll(async () => {
   stack = await sharedStack();
   gatehouse = await startGatehouse(stack);
-  host = await gatehouse.addHost(stack.where.computeName, { dfl: 2 });
-  image = await gatehouse.upload(cryptoGbs(region));
-  servers = serversOf(stack, gatehouse.token, await bootImage(stack, gatehouse.token));
-  await gatehouse.placed(vf, 4);
+  await gatehouse.addHost(stack.where.computeName, { dfl: 2, alveo: 1 });
+  crypto = await gatehouse.upload(cryptoGbs(regions.intel));
+  vector = await gatehouse.upload(vectorXclbin(regions.xilinx));
+  bootDisk = await bootImage(stack, gatehouse.token);
+  servers = serversOf(stack, gatehouse.token, bootDisk);
+  await everythingFree();
 });
 
 afterAll(async () => {
   await gatehouse?.close();
 });
 
-interface Arq {
-  readonly uuid: string;
-  readonly state: string;
-  readonly hostname: string;
-  readonly instance_uuid: string;
-  readonly attach_handle_type: string;
-  readonly attach_handle_info: Readonly<Record<string, string>>;
+/** A flavor whose servers get what these groups of a device profile ask for. */
+async function flavorOf(...groups: readonly Readonly<Record<string, string>>[]): Promise<string> {
+  return await servers.flavor({ "accel:device_profile": await gatehouse.profile(groups) });
 }
 
-async function arqs(instance?: string): Promise<readonly Arq[]> {
-  const query = instance === undefined ? "" : `?instance=${instance}`;
-  const path = `/accelerator_requests${query}`;
-  return (await gatehouse.accelerator<{ arqs: Arq[] }>("GET", path)).body.arqs;
+const oneCrypto = () => ({
+  [`resources:${intel}`]: "1",
+  "trait:CUSTOM_HW_INTEL": "required",
+  "accel:bitstream_id": crypto.id,
+});
+
+async function everythingFree(): Promise<void> {
+  await until("all cards on offer", async () =>
+    (await gatehouse.deployables()).every(({ offered }) => offered) ? true : undefined,
+  );
+  await gatehouse.placed(intel, 4);
+  await gatehouse.placed(xilinx, 1);
+}
+
+async function quotaUsed(): Promise<Readonly<Record<string, number>>> {
+  const { items } = await gatehouse.api<{ items: QuotaView[] }>("GET", "/v1/quotas");
+  const held = items.filter(({ used }) => used > 0);
+  return Object.fromEntries(held.map(({ resourceClass, used }) => [resourceClass, used]));
 }
 
 /** Everything is given back: no request, no quota in use, all cards on offer, also in Placement. */
 async function nothingLeft(): Promise<void> {
-  expect(await arqs()).toEqual([]);
-  const { items } = await gatehouse.api<{ items: QuotaView[] }>("GET", "/v1/quotas");
-  expect(items.map(({ used }) => used).filter((used) => used > 0)).toEqual([]);
-  await until("all cards on offer", async () =>
-    (await gatehouse.deployables()).every(({ offered }) => offered) ? true : undefined,
-  );
-  await gatehouse.placed(vf, 4);
+  expect(await gatehouse.arqs()).toEqual([]);
+  expect(await quotaUsed()).toEqual({});
+  await everythingFree();
+  expect(gatehouse.failures).toEqual([]);
+}
+
+/** The handle that a bound request has, and the card it is on. */
+async function handleOf({ uuid }: Arq) {
+  const all = await gatehouse.deployables();
+  for (const deployable of all) {
+    const handle = deployable.handles.find(({ claim }) => claim === uuid);
+    if (handle !== undefined) return { deployable, handle };
+  }
+  throw new Error(`no handle has ${uuid}`);
+}
+
+async function theArq(server: string): Promise<Arq> {
+  const [arq, ...more] = await gatehouse.arqs(server);
+  if (arq === undefined || more.length > 0) throw new Error(`${server} should have one request`);
+  return arq;
 }
 
 test("a server gets a programmed card and keeps it through its life, until it is deleted", async () => {
-  const profile = await gatehouse.profile([
-    {
-      [`resources:${vf}`]: "1",
-      "trait:CUSTOM_HW_INTEL": "required",
-      "accel:bitstream_id": image.id,
-    },
-  ]);
-  const flavor = await servers.flavor({ "accel:device_profile": profile });
-  const id = await servers.boot(flavor);
+  const id = await servers.boot(await flavorOf(oneCrypto()));
   await servers.settled(id, "ACTIVE");
-  const [arq] = await arqs(id);
+  const arq = await theArq(id);
   expect(arq).toMatchObject({
     state: "Bound",
     hostname: stack.where.computeName,
     attach_handle_type: "PCI",
   });
+  const { deployable, handle } = await handleOf(arq);
+  expect(deployable.loaded).toMatchObject({
+    functionId: crypto.functionId,
+    sha256: crypto.sha256,
+  });
+  const { domain, bus, device, function: fn } = arq.attach_handle_info;
+  expect(`${domain}:${bus}:${device}.${fn}`).toBe(handle.pciAddress);
+  expect(await quotaUsed()).toEqual({ [intel]: 1 });
+  await gatehouse.placed(intel, 3);
+
+  const acts = [
+    [{ reboot: { type: "SOFT" } }, "ACTIVE"],
+    [{ reboot: { type: "HARD" } }, "ACTIVE"],
+    [{ "os-stop": null }, "SHUTOFF"],
+    [{ "os-start": null }, "ACTIVE"],
+    [{ pause: null }, "PAUSED"],
+    [{ unpause: null }, "ACTIVE"],
+    [{ rebuild: { imageRef: bootDisk } }, "ACTIVE"],
+  ] as const;
+  for (const [action, status] of acts) {
+    expect((await servers.act(id, action)).status).toBe(202);
+    await servers.settled(id, status);
+    expect(await theArq(id)).toEqual(arq);
+  }
+
+  expect((await servers.act(id, { shelve: null })).status).toBe(202);
+  await servers.settled(id, "SHELVED_OFFLOADED");
+  await nothingLeft();
+  expect((await servers.act(id, { unshelve: null })).status).toBe(202);
+  await servers.settled(id, "ACTIVE");
+  const second = await theArq(id);
+  expect(second.state).toBe("Bound");
+  expect(second.uuid).not.toBe(arq.uuid);
+  expect((await handleOf(second)).deployable.loaded.functionId).toBe(crypto.functionId);
+
   await servers.remove(id);
   await nothingLeft();
-  expect(host.name).toBe(stack.where.computeName);
-});
+}, 120_000);
+
+test("a server gets what two groups of a profile ask for, from cards of two vendors", async () => {
+  const flavor = await flavorOf(
+    { ...oneCrypto(), [`resources:${intel}`]: "2" },
+    { [`resources:${xilinx}`]: "1", "accel:bitstream_id": vector.id },
+  );
+  const id = await servers.boot(flavor);
+  await servers.settled(id, "ACTIVE");
+  const bound = (await gatehouse.arqs(id)).toSorted(
+    (a, b) => a.device_profile_group_id - b.device_profile_group_id,
+  );
+  expect(bound.map((arq) => [arq.device_profile_group_id, arq.state])).toEqual([
+    [0, "Bound"],
+    [0, "Bound"],
+    [1, "Bound"],
+  ]);
+  const handles = await Promise.all(bound.map(handleOf));
+  expect(new Set(handles.map(({ handle }) => handle.pciAddress)).size).toBe(3);
+  expect(handles.map(({ deployable }) => deployable.loaded.functionId)).toEqual([
+    crypto.functionId,
+    crypto.functionId,
+    vector.functionId,
+  ]);
+  await servers.remove(id);
+  await nothingLeft();
+}, 60_000);
+
+test("eight servers want four cards: four run, four are told that none is left", async () => {
+  const flavor = await flavorOf(oneCrypto());
+  const ids = await Promise.all(Array.from({ length: 8 }, () => servers.boot(flavor)));
+  const ends = await Promise.all(ids.map(servers.ended));
+  expect(ends.map(({ status }) => status).toSorted()).toEqual([
+    ...Array<string>(4).fill("ACTIVE"),
+    ...Array<string>(4).fill("ERROR"),
+  ]);
+  const faults = ends.flatMap(({ fault }) => (fault === undefined ? [] : [fault.message]));
+  expect(faults.every((message) => message.startsWith("No valid host"))).toBe(true);
+  expect(await gatehouse.arqs()).toHaveLength(4);
+  await Promise.all(ids.map(servers.remove));
+  await nothingLeft();
+}, 120_000);
+
+test("on a full fleet each server deleted makes room for the next", async () => {
+  const flavor = await flavorOf(oneCrypto());
+  const running = await Promise.all(Array.from({ length: 4 }, () => servers.boot(flavor)));
+  for (const id of running) await servers.settled(id, "ACTIVE");
+  for (let round = 0; round < 6; round += 1) {
+    await servers.remove(running.shift() ?? "");
+    const next = await servers.boot(flavor);
+    await servers.settled(next, "ACTIVE");
+    running.push(next);
+  }
+  await Promise.all(running.map(servers.remove));
+  await nothingLeft();
+}, 120_000);
+
+test("a project that has used up its quota is told so before anything is bound", async () => {
+  const project = await stack.catalog.project("admin");
+  const quota = `/v1/quotas/${project}/${intel}`;
+  await gatehouse.api("PUT", quota, { limit: 1 });
+  const flavor = await flavorOf({ ...oneCrypto(), [`resources:${intel}`]: "2" });
+  const id = await servers.boot(flavor);
+  const { status, fault } = await servers.ended(id);
+  expect(status).toBe("ERROR");
+  expect(fault?.message).toMatch(/accelerator/i);
+  expect(await gatehouse.arqs()).toEqual([]);
+  await servers.remove(id);
+  await gatehouse.api("PUT", quota, { limit: 64 });
+  await nothingLeft();
+}, 60_000);
+
+test("the flavor of a whole Intel card with required vendor and type boots", async () => {
+  await wholeCards();
+  const whole = "CUSTOM_FPGA_INTEL_PF";
+  const free = (await gatehouse.deployables()).filter((one) => one.resourceClass === whole);
+  await gatehouse.placed(whole, free.length);
+  const flavor = await flavorOf({
+    [`resources:${whole}`]: "1",
+    "trait:CUSTOM_HW_INTEL": "required",
+    "trait:CUSTOM_HW_CRYPTO": "required",
+  });
+  const id = await servers.boot(flavor);
+  await servers.settled(id, "ACTIVE");
+  const { deployable, handle } = await handleOf(await theArq(id));
+  expect(deployable.resourceClass).toBe(whole);
+  expect(handle.type).toBe("PF");
+  await servers.remove(id);
+  await gatehouse.placed(whole, free.length);
+}, 120_000);
+
+/** Turns every Intel card to its physical function. */
+async function wholeCards(): Promise<void> {
+  const { items } = await gatehouse.api<{ items: DeviceView[] }>("GET", "/v1/devices");
+  for (const { id } of items.filter(({ vendor }) => vendor === "intel")) {
+    const path = `/v1/devices/${id}/operations`;
+    const asked = { kind: "layout", layout: "pf" };
+    const begun = await gatehouse.api<CardOperationView>("POST", path, asked);
+    const ended = await until("the card's operation to end", async () => {
+      const now = await gatehouse.api<CardOperationView>("GET", `${path}/${begun.id}`);
+      return now.state === "succeeded" || now.state === "failed" ? now : undefined;
+    });
+    expect(ended).toMatchObject({ state: "succeeded" });
+  }
+}

@@ -24,6 +24,8 @@ export interface Servers {
   readonly act: (id: string, action: Readonly<Record<string, unknown>>) => Promise<Answer>;
   /** Waits until the server has this status and no task is left. Fails at once on another end. */
   readonly settled: (id: string, status: string) => Promise<Server>;
+  /** Waits until the server is ACTIVE or in ERROR with no task left. */
+  readonly ended: (id: string) => Promise<Server>;
   /** Deletes the server and waits until Nova no longer knows it. */
   readonly remove: (id: string) => Promise<void>;
 }
@@ -73,6 +75,12 @@ export function serversOf({ where }: SharedStack, token: string, image: string):
         return server.status === status ? server : undefined;
       });
     },
+    ended: async (id) =>
+      await until(`server ${id} to be ACTIVE or in ERROR`, async () => {
+        const server = await show(id);
+        const isOver = server?.status === "ACTIVE" || server?.status === "ERROR";
+        return isOver && server["OS-EXT-STS:task_state"] === null ? server : undefined;
+      }),
     async remove(id) {
       await send("DELETE", `/servers/${id}`);
       await until(

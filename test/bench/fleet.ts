@@ -20,7 +20,7 @@ export const benchClass = "CUSTOM_FPGA_INTEL_PF";
 export const benchHosts = 1_000;
 
 /** One clean and free card of a seeded host. */
-function seededDeployable(host: string, slot: number, now: number): Deployable {
+export function seededDeployable(host: string, slot: number, now: number): Deployable {
   const cardId = `slot-${slot}`;
   const address = `0000:${(16 + slot).toString(16)}:00.0`;
   const found = enrol(

@@ -26,8 +26,11 @@ const quietMs = 500;
 
 type Next = (functionName: string, moment: "begins" | "ends") => Promise<number>;
 
-/** Runs `work` on a fresh offline cloud and removes everything afterwards. */
-export async function onStage<Result>(work: (stage: Stage) => Promise<Result>): Promise<Result> {
+/** Runs `work` on a fresh offline cloud, with these settings of its functions, and removes everything afterwards. */
+export async function onStage<Result>(
+  work: (stage: Stage) => Promise<Result>,
+  functions: Readonly<Record<string, string>> = {},
+): Promise<Result> {
   const dataDir = await mkdtemp(join(tmpdir(), "gatehouse-bench-"));
   const credentials = keptCredentials(dataDir);
   const failures: unknown[] = [];
@@ -38,7 +41,7 @@ export async function onStage<Result>(work: (stage: Stage) => Promise<Result>): 
     bucketPort: 0,
     dataDir,
     credentials,
-    functions: { GATEHOUSE_DEFAULT_QUOTA: "1000000" },
+    functions: { GATEHOUSE_DEFAULT_QUOTA: "1000000", ...functions },
     onFailure: (name, error) => failures.push(`${name}: ${String(error)}`),
     around: async (name, run) => {
       calledAt = performance.now();

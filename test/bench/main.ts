@@ -9,10 +9,22 @@ import { type Figure, isMissed, machine, tableOf } from "./figure.ts";
 import { handler } from "./handler.ts";
 import { host } from "./host.ts";
 import { ingest } from "./ingest.ts";
+import { placement } from "./placement.ts";
 import { table } from "./table.ts";
 
 /** In this order: the agent's benchmark runs the bundle that `bundles` builds. */
-const benchmarks = [handler, claims, accelerator, dispatch, ingest, bundles, agent, host, table];
+const benchmarks = [
+  handler,
+  claims,
+  accelerator,
+  dispatch,
+  ingest,
+  bundles,
+  agent,
+  host,
+  table,
+  placement,
+];
 
 const help = `npm run bench -- [--short] [--only NAME]... [--json FILE]
 

@@ -135,6 +135,13 @@ export const permissions: Readonly<Record<string, Permission>> = {
     writes: [...lending, "PROFILE", "QUOTA", ...bookkeeping],
     indexes: ["gsi1", "gsi2", "gsi3"],
   },
+  glance: {
+    reads: ["GLANCE", "IMAGE", "KEY", ...bookkeeping],
+    writes: ["GLANCE", "IMAGE", ...bookkeeping],
+    indexes: ["gsi1", "gsi3"],
+    gets: ["images", "verified"],
+    puts: ["images", "verified"],
+  },
   sweep: {
     reads: [...lending, "CONNECTION", "IMAGE", "QUOTA", "JOIN", "PROFILE", ...bookkeeping],
     writes: [...lending, "CONNECTION", "IMAGE", "PROFILE", "QUOTA", "JOIN", ...bookkeeping],
@@ -194,7 +201,7 @@ function statementsOf(name: string, it: Permission): Statement[] {
       ["s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging", "s3:GetObjectVersionTagging"],
       objects(it.gets),
     ),
-    ...allow(["s3:PutObject", "s3:PutObjectTagging"], objects(it.puts)),
+    ...allow(["s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload"], objects(it.puts)),
     // Without it S3 answers 403 instead of 404 for an object that is not there.
     ...allow(["s3:ListBucket"], it.gets?.includes("images") === true ? [bucket] : []),
     ...allow(

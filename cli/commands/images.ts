@@ -34,6 +34,7 @@ const list = listCommand({
     { title: "STATE", of: (row) => row.state },
     { title: "VENDOR", of: (row) => row.vendor, extra: true },
     { title: "TYPE", of: (row) => row.type },
+    { title: "SOURCE", of: (row) => row.source, extra: true },
     { title: "VISIBILITY", of: (row) => row.visibility, extra: true },
     { title: "SIGNED", of: (row) => row.signedBy !== undefined, extra: true },
     { title: "REASON", of: (row) => row.reason?.code, flex: true, extra: true },

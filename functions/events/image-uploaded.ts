@@ -2,6 +2,7 @@ import type { EventBridgeEvent } from "aws-lambda";
 import { type Create, entry } from "../entry.ts";
 import { type Ingesting, ingest } from "../ingest/ingest.ts";
 import { bucketFrom } from "../parts/bucket.ts";
+import { openstackSettingsFrom } from "../parts/openstack.ts";
 import { settingsFrom } from "../parts/settings.ts";
 import { storeFrom } from "../parts/store.ts";
 
@@ -27,6 +28,7 @@ export const create: Create = (environment) => {
     store: storeFrom(environment),
     bucket: bucketFrom(environment),
     settings: settingsFrom(environment),
+    registers: openstackSettingsFrom(environment).glance === "write",
   };
   return async (event) => {
     await objectChanged(ingesting, (event as EventBridgeEvent<string, ObjectDetail>).detail);

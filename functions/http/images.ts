@@ -13,6 +13,7 @@ import type { Store } from "#store/store";
 import { type Create, entry } from "../entry.ts";
 import { ingest } from "../ingest/ingest.ts";
 import { type Bucket, bucketFrom } from "../parts/bucket.ts";
+import { openstackSettingsFrom } from "../parts/openstack.ts";
 import { type Settings, settingsFrom } from "../parts/settings.ts";
 import { storeFrom } from "../parts/store.ts";
 import type { Answer, Call } from "./call.ts";
@@ -24,6 +25,7 @@ export interface Images {
   readonly store: Store;
   readonly bucket: Bucket;
   readonly settings: Pick<Settings, "signaturePolicy" | "maxImageBytes">;
+  readonly registers?: boolean;
 }
 
 /** A presigned upload is good for this long. */
@@ -160,6 +162,7 @@ const build: Create = (environment) =>
     store: storeFrom(environment),
     bucket: bucketFrom(environment),
     settings: settingsFrom(environment),
+    registers: openstackSettingsFrom(environment).glance === "write",
   });
 
 export { build as create };

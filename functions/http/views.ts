@@ -34,6 +34,9 @@ export function imageView(image: Image): ImageView {
     state: image.state,
     reason: image.reason,
     objectKey: image.objectKey,
+    source: image.glance === undefined ? "upload" : "glance",
+    copy: copyView(image),
+    registration: registrationView(image),
     size: image.size,
     sha256: image.sha256,
     md5: image.md5,
@@ -45,6 +48,19 @@ export function imageView(image: Image): ImageView {
     createdAt: timeOf(image.createdAt),
     updatedAt: timeOf(image.updatedAt),
   }) as ImageView;
+}
+
+function copyView(image: Image): ImageView["copy"] {
+  const { glance } = image;
+  if (glance === undefined || image.state !== "pending") return undefined;
+  const { copied, size, problem } = glance;
+  return present({ copied, size, problem }) as ImageView["copy"];
+}
+
+function registrationView({ registration }: Image): ImageView["registration"] {
+  if (registration === undefined) return undefined;
+  const { told, problem } = registration;
+  return present({ told, problem }) as ImageView["registration"];
 }
 
 /** The id of a generation's operation. */

@@ -18,6 +18,8 @@ export interface Ingesting {
   readonly store: Store;
   readonly bucket: Bucket;
   readonly settings: Pick<Settings, "signaturePolicy" | "maxImageBytes">;
+  /** True: Glance is to know the images that were uploaded here. */
+  readonly registers?: boolean;
 }
 
 /**
@@ -134,7 +136,7 @@ async function accept(
   const digest = await digestOf(ingesting, image, facts);
   const { sha256, md5, size } = digest;
   checkExpected(image, digest);
-  const header = headerOf({ image, manifest }, digest, saidIds(facts));
+  const header = headerOf({ image, manifest }, digest, saidIds(facts, image));
   const { format, functionId, interfaceId } = header;
   const proven = { sha256, size, vendor: image.vendor, type: image.type, format, functionId };
   const withRegion = interfaceId === undefined ? proven : { ...proven, interfaceId };
@@ -149,7 +151,14 @@ async function accept(
     verifiedVersion,
     manifest,
     reason: undefined,
+    ...(ingesting.registers === true && toRegister(image, ingesting.store.now())),
   });
+}
+
+/** The obligation stands with the image before anybody asks Glance. */
+function toRegister({ glance, registration }: Image, now: number): Partial<Image> {
+  if (glance !== undefined || registration !== undefined) return {};
+  return { registration: { dueAt: now, tries: 0 } };
 }
 
 async function refuse(store: Store, image: Image, { code, message }: Fault): Promise<Image> {
@@ -206,12 +215,15 @@ function checkExpected(image: Image, digest: ImageDigest): void {
 
 type SaidIds = Pick<ImageMetadata, "format" | "interfaceId" | "functionId">;
 
-/** Format and ids the uploader claims in metadata or tags, under the names of docs/images.md. */
-function saidIds({ metadata, tags }: ObjectFacts): SaidIds {
+/**
+ * Format and ids the uploader claims in metadata or tags, under the names of docs/images.md; of an
+ * image of Glance, in its properties.
+ */
+function saidIds({ metadata, tags }: ObjectFacts, { glance }: Image): SaidIds {
   const said = { ...metadata, ...tags };
-  const format = said["format"];
-  const interfaceId = said["interface-id"];
-  const functionId = said["function-id"];
+  const format = glance?.said.format ?? said["format"];
+  const interfaceId = glance?.said.interfaceId ?? said["interface-id"];
+  const functionId = glance?.said.functionId ?? said["function-id"];
   return {
     ...(format === undefined ? {} : { format }),
     ...(interfaceId === undefined ? {} : { interfaceId }),

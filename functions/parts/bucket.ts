@@ -45,15 +45,18 @@ export interface Bucket {
 
 /** The image bucket of this installation. */
 export function bucketFrom(environment: Environment): Bucket {
-  const { bucket } = settingsFrom(environment);
+  return new S3Bucket(s3From(environment), settingsFrom(environment).bucket);
+}
+
+/** The client for that bucket. */
+export function s3From(environment: Environment): S3Client {
   // WHEN_REQUIRED: else presigned uploads carry the checksum of an empty body (serverless.md §5).
-  const client = new S3Client({
+  return new S3Client({
     ...clientConfig(environment, "S3"),
     forcePathStyle: environment["AWS_ENDPOINT_URL_S3"] !== undefined,
     requestChecksumCalculation: "WHEN_REQUIRED",
     responseChecksumValidation: "WHEN_REQUIRED",
   });
-  return new S3Bucket(client, bucket);
 }
 
 class S3Bucket implements Bucket {

@@ -61,7 +61,7 @@ export function followGlance(image: Image, facts: GlanceFacts, now: number): Ima
   if (glance === undefined || state === "retired" || isKnown) return image;
   const isCorrected = isHealing(image, facts);
   const moved = moveOf(image, facts, isCorrected);
-  const described = describe(image, facts);
+  const described = describe(image, facts, moved.state);
   return {
     ...described,
     ...moved,
@@ -156,10 +156,12 @@ function isHealing({ state, reason, vendor, type, glance }: Image, facts: Glance
 const makers: Readonly<Record<string, string>> = { gbs: "intel", xclbin: "xilinx", afi: "xilinx" };
 
 /** What may be said anew of an image: everything, until its bytes or its signature contradict it. */
-function describe(image: Image, facts: GlanceFacts): Image {
+function describe(image: Image, facts: GlanceFacts, state: ImageState): Image {
   const { name, project, visibility } = facts;
   const taken = agrees(image, facts) ? { vendor: facts.vendor, type: facts.type } : {};
-  const manifest = image.state === "pending" ? { manifest: facts.manifest } : {};
+  // Later only a judgement says what an image is signed by.
+  const isUnjudged = state === "pending" || state === "verifying";
+  const manifest = isUnjudged ? { manifest: facts.manifest ?? image.manifest } : {};
   return { ...image, name, project, visibility, ...taken, ...manifest };
 }
 

@@ -28,6 +28,23 @@ export const image = z.object({
   state: z.enum(imageStates),
   reason: z.optional(trouble),
   objectKey: z.string(),
+  /** Where it was put: here, or in Glance, which then gave it its id. */
+  source: z.enum(["upload", "glance"]),
+  /** While an image of Glance is on its way: bytes that are here, of how many; why it stands still. */
+  copy: z.optional(
+    z.object({
+      copied: z.int(),
+      size: z.optional(z.int()),
+      problem: z.optional(z.string()),
+    }),
+  ),
+  /** What Glance was told of an image of ours, and why not more. */
+  registration: z.optional(
+    z.object({
+      told: z.optional(z.enum(["active", "deactivated", "deleted"])),
+      problem: z.optional(z.string()),
+    }),
+  ),
   size: z.optional(z.int()),
   sha256: z.optional(z.string()),
   md5: z.optional(z.string()),

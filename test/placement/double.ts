@@ -19,7 +19,7 @@ interface Consumer {
 interface Body {
   readonly uuid: string;
   readonly name: string;
-  readonly parent_provider_uuid: string | null;
+  readonly parent_provider_uuid?: string | null;
   readonly resource_provider_generation: number;
   readonly inventories: Inventories;
   readonly traits: readonly string[];
@@ -145,7 +145,7 @@ export class PlacementDouble {
     if (other) throw new Problem(409, "placement.duplicate_name");
   }
 
-  #move(uuid: string, { name, parent_provider_uuid: parent }: Body): unknown {
+  #move(uuid: string, { name, parent_provider_uuid: parent = null }: Body): unknown {
     const one = this.#need(uuid);
     this.#checkUnique(uuid, name);
     if (Number(this.version.slice(2)) < 37 && parent !== one.parent) throw new Problem(400);

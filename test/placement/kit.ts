@@ -70,11 +70,13 @@ export function newWorld({ url, fetch }: Reached, shape: Shape = "pool"): World 
   return world;
 }
 
-/** Writes to Placement that were made since the last look, forgetting all requests. */
+/** Reads, and writes to providers, since the last look; forgets all requests. */
 export function takeAsked({ asked }: World): { readonly reads: number; readonly writes: number } {
   const all = asked.splice(0);
   const reads = all.filter(({ method, path }) => method === "GET" && path !== "/").length;
-  return { reads, writes: all.filter(({ method }) => method !== "GET").length };
+  const isWrite = ({ method, path }: Asked) =>
+    method !== "GET" && !/^\/(traits|resource_classes)\//.test(path);
+  return { reads, writes: all.filter(isWrite).length };
 }
 
 /** A compute node as Nova makes it: its provider, with inventory and traits of its own. */

@@ -1,6 +1,4 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { CardOperationView } from "#protocol/http/cards";
-import type { DeviceView } from "#protocol/http/deployables";
 import type { ImageView } from "#protocol/http/images";
 import type { QuotaView } from "#protocol/http/settings";
 import { cryptoGbs, vectorXclbin } from "../../localstack/tour/bitstreams.ts";
@@ -26,7 +24,7 @@ let vector: ImageView;
 beforeAll(async () => {
   stack = await sharedStack();
   gatehouse = await startGatehouse(stack);
-  await gatehouse.addHost(stack.where.computeName, { dfl: 2, alveo: 1 });
+  await gatehouse.addHost(stack.where.computeName, { dfl: 2, dflWhole: 1, alveo: 1 }, 4);
   crypto = await gatehouse.upload(cryptoGbs(regions.intel));
   vector = await gatehouse.upload(vectorXclbin(regions.xilinx));
   bootDisk = await bootImage(stack, gatehouse.token);
@@ -182,6 +180,8 @@ test("on a full fleet each server deleted makes room for the next", async () => 
   for (const id of running) await servers.settled(id, "ACTIVE");
   for (let round = 0; round < 6; round += 1) {
     await servers.remove(running.shift() ?? "");
+    // The scheduler finds the card once it is scrubbed.
+    await gatehouse.placed(intel, 1);
     const next = await servers.boot(flavor);
     await servers.settled(next, "ACTIVE");
     running.push(next);
@@ -206,10 +206,8 @@ test("a project that has used up its quota is told so before anything is bound",
 }, 60_000);
 
 test("the flavor of a whole Intel card with required vendor and type boots", async () => {
-  await wholeCards();
   const whole = "CUSTOM_FPGA_INTEL_PF";
-  const free = (await gatehouse.deployables()).filter((one) => one.resourceClass === whole);
-  await gatehouse.placed(whole, free.length);
+  await gatehouse.placed(whole, 1);
   const flavor = await flavorOf({
     [`resources:${whole}`]: "1",
     "trait:CUSTOM_HW_INTEL": "required",
@@ -221,20 +219,6 @@ test("the flavor of a whole Intel card with required vendor and type boots", asy
   expect(deployable.resourceClass).toBe(whole);
   expect(handle.type).toBe("PF");
   await servers.remove(id);
-  await gatehouse.placed(whole, free.length);
+  await nothingLeft();
+  await gatehouse.placed(whole, 1);
 }, 120_000);
-
-/** Turns every Intel card to its physical function. */
-async function wholeCards(): Promise<void> {
-  const { items } = await gatehouse.api<{ items: DeviceView[] }>("GET", "/v1/devices");
-  for (const { id } of items.filter(({ vendor }) => vendor === "intel")) {
-    const path = `/v1/devices/${id}/operations`;
-    const asked = { kind: "layout", layout: "pf" };
-    const begun = await gatehouse.api<CardOperationView>("POST", path, asked);
-    const ended = await until("the card's operation to end", async () => {
-      const now = await gatehouse.api<CardOperationView>("GET", `${path}/${begun.id}`);
-      return now.state === "succeeded" || now.state === "failed" ? now : undefined;
-    });
-    expect(ended).toMatchObject({ state: "succeeded" });
-  }
-}

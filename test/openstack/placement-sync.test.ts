@@ -1,4 +1,5 @@
 import { afterAll, beforeAll } from "vitest";
+import { allocationScenarios } from "../placement/allocation-scenarios.ts";
 import { changeScenarios } from "../placement/change-scenarios.ts";
 import { syncScenarios } from "../placement/sync-scenarios.ts";
 import { type Placement, startPlacement } from "./services/placement.ts";
@@ -20,3 +21,4 @@ const reach = async () => {
 
 syncScenarios(reach);
 changeScenarios(reach);
+allocationScenarios(reach);

@@ -23,6 +23,8 @@ export interface DflDescription extends Seat {
   readonly flashFunction: string;
   /** VFs that the host's boot scripts make; each takes one port. */
   readonly bootVfs: number;
+  /** Left out, the card can have a VF for each port. */
+  readonly sriov?: false;
 }
 
 /** An AMD card: function 0 manages, function 1 is what a tenant gets (host.md §1.5). */
@@ -78,6 +80,11 @@ export function dflCard(slot: number, changes: Partial<DflDescription> = {}): Df
   };
 }
 
+/** The same card with a shell of one port and without SR-IOV: its PF is what a tenant gets. */
+function wholeDflCard(slot: number): DflDescription {
+  return dflCard(slot, { ports: 1, bootVfs: 0, sriov: false });
+}
+
 /** Alveo U250 (ids of host.md §1.7). */
 export function alveoCard(slot: number, changes: Partial<AlveoDescription> = {}): AlveoDescription {
   return {
@@ -112,6 +119,8 @@ export function sriovCard(slot: number, changes: Partial<SriovDescription> = {})
 /** How many cards of each kind a simulated host has. */
 export interface CardCounts {
   readonly dfl?: number;
+  /** Intel cards of one port without SR-IOV, given away whole. */
+  readonly dflWhole?: number;
   readonly alveo?: number;
   readonly sriov?: number;
 }
@@ -122,6 +131,7 @@ export function stockCards(
 ): readonly CardDescription[] {
   const makers = [
     ...Array.from({ length: counts.dfl ?? 0 }, () => dflCard),
+    ...Array.from({ length: counts.dflWhole ?? 0 }, () => wholeDflCard),
     ...Array.from({ length: counts.alveo ?? 0 }, () => alveoCard),
     ...Array.from({ length: counts.sriov ?? 0 }, () => sriovCard),
   ];

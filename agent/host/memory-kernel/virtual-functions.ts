@@ -16,7 +16,9 @@ export const vfStride = 1;
 /** How many VFs a card can have; undefined without the capability. */
 export function totalVfs(card: CardState): number | undefined {
   const { description } = card;
-  if (description.model === "dfl") return description.ports;
+  if (description.model === "dfl") {
+    return description.sriov === false ? undefined : description.ports;
+  }
   return description.model === "sriov" ? description.totalVfs : undefined;
 }
 

@@ -68,7 +68,7 @@ export function possibleTraits(
 }
 
 /** Cyborg reads traits from attributes whose key starts with `trait` (cyborg.md §1.5). */
-function customTraits({ customTraits: attributes = [] }: Deployable): readonly string[] {
+export function customTraits({ customTraits: attributes = [] }: Deployable): readonly string[] {
   return attributes
     .filter(({ key, value }) => key.startsWith("trait") && value.startsWith("CUSTOM_"))
     .map(({ value }) => value)

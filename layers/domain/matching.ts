@@ -1,4 +1,5 @@
 import { type Deployable, freeHandles, heldHandles, notOfferable } from "./deployable.ts";
+import { customTraits } from "./inventory.ts";
 import { imageTraits } from "./traits.ts";
 import { hasLoaded } from "./transitions.ts";
 
@@ -30,7 +31,8 @@ export function traitsWith(
   image: RequiredImage | undefined,
 ): ReadonlySet<string> {
   const loaded = { functionId: deployable.loaded.functionId, type: deployable.loadedType };
-  return new Set([...deployable.traits, ...imageTraits(image ?? loaded)]);
+  const own = [...deployable.traits, ...customTraits(deployable)];
+  return new Set([...own, ...imageTraits(image ?? loaded)]);
 }
 
 /** Why a deployable can never serve this requirement as it is built; empty = it could. */

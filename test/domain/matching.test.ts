@@ -37,6 +37,13 @@ describe("what a deployable can never serve", () => {
     ).toEqual([]);
   });
 
+  it("counts what an operator says of it, when it is called a trait", () => {
+    const said = (key: string) => [{ id: uuid(1), key, value: "CUSTOM_GOLD", createdAt: 1 }];
+    const need = requirement({ required: ["CUSTOM_GOLD"] });
+    expect(misfits(deployable({ customTraits: said("traits1") }), need)).toEqual([]);
+    expect(misfits(deployable({ customTraits: said("rank") }), need)).toHaveLength(1);
+  });
+
   it("counts the traits of the wanted image, else those of the loaded one", () => {
     const one = deployable({ loaded: loadedWith(gzip), loadedType: "gzip" });
     expect(traitsWith(one, undefined)).toContain("CUSTOM_ACCELERATOR_GZIP");

@@ -3,10 +3,11 @@ import type { Host } from "#domain/host";
 import type { Image } from "#domain/image";
 import { listDeployables } from "#store/deployables";
 import { listHosts } from "#store/hosts";
-import { callForSync, placementOf, readPlacement } from "#store/placement";
+import { callForSync, type PlacementRecord, placementOf, readPlacement } from "#store/placement";
 import type { Item } from "#store/table";
 import type { Change } from "../events/table-changed.ts";
 import { hostNameOf, type PlacementParts } from "./placement-parts.ts";
+import { isAsRemembered } from "./placement-remembered.ts";
 import { type Synced, syncHost } from "./placement-sync.ts";
 import { type ChangedImage, changedHosts, changedImages, isConcerned } from "./placement-views.ts";
 
@@ -69,16 +70,26 @@ async function syncAll(parts: PlacementParts, hosts: readonly string[]): Promise
   let isAway = false;
   await inParallel(hosts, async (host) => {
     const record = await readPlacement(parts.store, host);
-    const isResting = record?.state === "failed" && record.dueAt > parts.store.now();
-    if (isResting) return;
-    if (isAway) {
-      const hostName = record?.hostName ?? (await hostNameOf(parts.store, host));
-      if (hostName !== undefined) await callForSync(parts.store, { host, hostName });
-      return;
+    if (record?.state === "failed" && record.dueAt > parts.store.now()) return;
+    if (isAway) await callLater(parts, host, record);
+    else if (record === undefined || !(await isAsRemembered(parts, record))) {
+      isAway ||= await isFailing(parts, host);
     }
-    if ((await syncHost(parts, host)) !== "waiting") return;
-    isAway ||= (await readPlacement(parts.store, host))?.state === "failed";
   });
+}
+
+async function isFailing(parts: PlacementParts, host: string): Promise<boolean> {
+  if ((await syncHost(parts, host)) !== "waiting") return false;
+  return (await readPlacement(parts.store, host))?.state === "failed";
+}
+
+async function callLater(
+  { store }: PlacementParts,
+  host: string,
+  record: PlacementRecord | undefined,
+): Promise<void> {
+  const hostName = record?.hostName ?? (await hostNameOf(store, host));
+  if (hostName !== undefined) await callForSync(store, { host, hostName });
 }
 
 /** Hosts with a deployable that one of these images fits or that has it, by id, with their names. */

@@ -15,7 +15,7 @@ import {
   syncDue,
 } from "../../functions/openstack/placement-changes.ts";
 import { syncHost } from "../../functions/openstack/placement-sync.ts";
-import { uuid } from "../domain/builders.ts";
+import { handle, held, uuid } from "../domain/builders.ts";
 import { putImage } from "../store/support.ts";
 import {
   change,
@@ -83,6 +83,20 @@ export function changeScenarios(reach: () => Promise<Reached>): void {
         changed("claim", undefined, { id: uuid(2) }),
       ]);
       expect(takeAsked(world)).toEqual({ reads: 0, writes: 0 });
+    });
+
+    it("that changes what claims hold, and not what may be taken, costs no request", async () => {
+      const world = newWorld(await reach());
+      const [root = ""] = await threeHosts(world, "held");
+      const claimed = { handles: { pf: held("c1") }, clean: false };
+      const { before, after } = await change(world, 1, 0, claimed);
+      await placementChanged(world.parts, [changed("deployable", before, after)]);
+      expect(takeAsked(world)).toEqual({ reads: 0, writes: 0 });
+      const dirty = { handles: { pf: handle({ state: "releasing", fence: 2 }) } };
+      const next = await change(world, 1, 0, dirty);
+      await placementChanged(world.parts, [changed("deployable", next.before, next.after)]);
+      expect(takeAsked(world)).toEqual({ reads: 1, writes: 1 });
+      expect((await children(world, root))[0]?.inventories[pf]).toEqual(inventoryOf(2, 1));
     });
 
     it("may come twice and late: the table counts, not what the change says", async () => {

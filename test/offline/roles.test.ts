@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from "node:crypto";
+import { generateKeyPairSync, randomUUID } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { CardOperationView } from "#protocol/http/cards";
 import type { ClaimView } from "#protocol/http/claims";
@@ -111,6 +111,53 @@ async function everythingElse(): Promise<void> {
   await sweep({} as never, {} as never);
 }
 
+/** Cyborg's API: a request's life, a card off and on offer, an attribute, a program. */
+async function acceleratorCalls(): Promise<void> {
+  const api = offline.as("default", "admin,service");
+  const { deployables: found } = await api<{
+    deployables: { uuid: string; rp_uuid: string; attributes_list: string }[];
+  }>("GET", "/v2/deployables");
+  const [one] = found;
+  const [, resourceClass = ""] = /"rc":"(\w+)"/.exec(one?.attributes_list ?? "") ?? [];
+  const groups = [{ [`resources:${resourceClass}`]: "1" }];
+  const profile = await api<{ uuid: string }>("POST", "/v2/device_profiles", [
+    { name: "cyborg", groups },
+  ]);
+  await api("GET", `/v2/device_profiles/${profile.uuid}`);
+  await api("GET", "/v2/device_profiles");
+  const { arqs } = await api<{ arqs: { uuid: string }[] }>("POST", "/v2/accelerator_requests", {
+    device_profile_name: "cyborg",
+  });
+  const id = arqs[0]?.uuid ?? "";
+  const instance = randomUUID();
+  await api("PATCH", "/v2/accelerator_requests", {
+    [id]: [
+      { path: "/hostname", op: "add", value: "host-1" },
+      { path: "/device_rp_uuid", op: "add", value: one?.rp_uuid },
+      { path: "/instance_uuid", op: "add", value: instance },
+    ],
+  });
+  await api("GET", "/v2/accelerator_requests");
+  await api("GET", `/v2/accelerator_requests?instance=${instance}`);
+  await api("PATCH", "/v2/accelerator_requests", { [id]: [{ path: "/hostname", op: "remove" }] });
+  await api("DELETE", `/v2/accelerator_requests/${id}`);
+  await api("DELETE", "/v2/device_profiles?value=cyborg");
+  await devicesAndAttributes(api, one?.uuid ?? "");
+}
+
+async function devicesAndAttributes(api: Api, deployable: string): Promise<void> {
+  const { devices } = await api<{ devices: { uuid: string }[] }>("GET", "/v2/devices");
+  for (const verb of ["disable", "enable"]) {
+    await api("POST", `/v2/devices/${devices[0]?.uuid ?? ""}/${verb}`);
+  }
+  const attribute = await api<{ uuid: string }>("POST", "/v2/attributes", {
+    deployable_id: deployable,
+    key: "k",
+    value: "v",
+  });
+  await api("DELETE", `/v2/attributes/${attribute.uuid}`);
+}
+
 test("every function's role allows what the function does", async () => {
   await runTour({
     api: offline.as("default"),
@@ -120,6 +167,7 @@ test("every function's role allows what the function does", async () => {
     say: () => undefined,
   });
   await everythingElse();
+  await acceleratorCalls();
   const refused = accesses.filter(
     (access) => !isAllowed(statementsOf(access.functionName), access),
   );
@@ -130,7 +178,14 @@ test("every function's role allows what the function does", async () => {
   expect([...new Set(told)].toSorted()).toEqual([]);
   const active = new Set(accesses.map(({ functionName }) => functionName));
   expect([...active]).toEqual(
-    expect.arrayContaining(["claims", "imageUploaded", "tableChanged", "message", "sweep"]),
+    expect.arrayContaining([
+      "accelerator",
+      "claims",
+      "imageUploaded",
+      "tableChanged",
+      "message",
+      "sweep",
+    ]),
   );
 }, 60_000);
 

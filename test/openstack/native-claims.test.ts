@@ -17,7 +17,9 @@ let api: Api;
 let isCut = false;
 
 const host = "node-1";
-const cards = 2;
+/** Two cards with two regions each. */
+const cards = { dfl: 2 };
+const regions = 4;
 
 beforeAll(async () => {
   placement = await startPlacement();
@@ -31,9 +33,9 @@ beforeAll(async () => {
   await admin("POST", "/resource_providers", { name: host, uuid: randomUUID() });
   offline = await startOffline({ PLACEMENT_ENDPOINT: url });
   api = offline.as("p1");
-  await offline.addHost(host, { dfl: cards });
+  await offline.addHost(host, cards);
   await until("the pool in Placement", async () =>
-    (await pool())?.total === cards ? true : undefined,
+    (await pool())?.total === regions ? true : undefined,
   );
 });
 
@@ -126,9 +128,9 @@ describe("a native claim", () => {
 
   test("of several cards takes all or none", async () => {
     await poolWhen({ used: 0, reserved: 0 });
-    const claims = await claim(cards);
+    const claims = await claim(regions);
     for (const { id } of claims) expect(Object.keys(await allocationOf(id))).toHaveLength(1);
-    await poolWhen({ used: cards });
+    await poolWhen({ used: regions });
     for (const { id } of claims) await api("DELETE", `/v1/claims/${id}`);
     await poolWhen({ used: 0, reserved: 0 });
   });

@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { isFault } from "#domain/faults";
 import type { Image } from "#domain/image";
+import type { OpenStack } from "#openstack/cloud";
 import { dueRows } from "#store/due";
 import { valueOf } from "#store/rows";
-import { type Create, entry } from "../entry.ts";
+import { type Create, type Environment, entry } from "../entry.ts";
 import { bring, type Copying } from "../glance/copy.ts";
 import { oweRegistrations, register } from "../glance/register.ts";
 import { type Followed, type Following, followImages } from "../glance/sync.ts";
@@ -64,26 +65,30 @@ export async function liveWithGlance(living: Living): Promise<Lived> {
   return lived;
 }
 
-/** The clock, once a minute; without OpenStack or with GATEHOUSE_GLANCE off it does nothing. */
-export const create: Create = (environment) => {
-  const { glance } = openstackSettingsFrom(environment);
-  const openstack = openstackFrom(environment);
-  if (glance === "off" || openstack === undefined) return async () => await Promise.resolve({});
+/** What living with this Glance takes in this installation. */
+export function livingFrom(environment: Environment, openstack: OpenStack): Living {
   const settings = settingsFrom(environment);
   const ingesting = { store: storeFrom(environment), bucket: bucketFrom(environment), settings };
-  return async () =>
-    await liveWithGlance({
-      ...ingesting,
-      openstack,
-      uploader: uploaderFrom(environment),
-      maxImageBytes: settings.maxImageBytes,
-      holder: randomUUID(),
-      registers: glance === "write",
-      pageSize: 100,
-      log: (message) => console.warn(message),
-      judge: async ({ objectKey }, manifest) =>
-        await ingest(ingesting, { key: objectKey }, manifest),
-    });
+  return {
+    ...ingesting,
+    openstack,
+    uploader: uploaderFrom(environment),
+    maxImageBytes: settings.maxImageBytes,
+    holder: randomUUID(),
+    registers: openstackSettingsFrom(environment).glance === "write",
+    pageSize: 100,
+    log: (message) => console.warn(message),
+    judge: async ({ objectKey }, manifest) => await ingest(ingesting, { key: objectKey }, manifest),
+  };
+}
+
+/** The clock, once a minute; without OpenStack or with GATEHOUSE_GLANCE off it does nothing. */
+export const create: Create = (environment) => {
+  const openstack = openstackFrom(environment);
+  const isOff = openstackSettingsFrom(environment).glance === "off" || openstack === undefined;
+  if (isOff) return async () => await Promise.resolve({});
+  const living = livingFrom(environment, openstack);
+  return async () => await liveWithGlance({ ...living, holder: randomUUID() });
 };
 
 export const handler = entry(create);

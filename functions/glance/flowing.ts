@@ -1,4 +1,3 @@
-import type { ReadableStreamReadResult } from "node:stream/web";
 import { Fault } from "#domain/faults";
 
 /**
@@ -21,10 +20,9 @@ export async function* flowing(
   }
 }
 
-async function nextOf(
-  reader: ReadableStreamDefaultReader<Uint8Array>,
-  stallMs: number,
-): Promise<ReadableStreamReadResult<Uint8Array>> {
+type Reader = ReadableStreamDefaultReader<Uint8Array>;
+
+async function nextOf(reader: Reader, stallMs: number): ReturnType<Reader["read"]> {
   let timer: NodeJS.Timeout | undefined;
   const stalled = new Promise<never>((_resolve, reject) => {
     const why = `no byte for ${stallMs / 1000} s`;

@@ -14,7 +14,7 @@ export interface GlanceCursor {
 
 /** The cursor; undefined before the first look. */
 export async function readGlanceCursor(store: Store): Promise<GlanceCursor | undefined> {
-  const item = await store.table.get(glanceCursorKey, { consistent: true });
+  const item = await store.table.get(glanceCursorKey(), { consistent: true });
   return valueOrUndefined<GlanceCursor>(item);
 }
 
@@ -25,7 +25,7 @@ export async function moveGlanceCursor(
   after: Omit<GlanceCursor, "revision">,
 ): Promise<void> {
   const revision = (before?.revision ?? 0) + 1;
-  const item = rowOf(glanceCursorKey, "cursor", { ...after, revision }, { revision });
+  const item = rowOf(glanceCursorKey(), "cursor", { ...after, revision }, { revision });
   const same = before === undefined ? absent("pk") : eq("revision", before.revision);
   await store.table.write([{ kind: "put", item, if: same }]);
 }

@@ -64,7 +64,7 @@ export const profileUseKey = (profile: string, claim: string): Key => ({
 });
 export const imageKey = (id: string): Key => ({ pk: `IMAGE#${id}`, sk: "IMAGE" });
 /** How far Glance's images were followed. */
-export const glanceCursorKey: Key = { pk: "GLANCE#cursor", sk: "CURSOR" };
+export const glanceCursorKey = (): Key => ({ pk: "GLANCE#cursor", sk: "CURSOR" });
 export const signingKeyKey = (id: string): Key => ({ pk: `KEY#${id}`, sk: "KEY" });
 export const profileKey = (name: string): Key => ({ pk: `PROFILE#${name}`, sk: "PROFILE" });
 /** Points from a profile's uuid to its name: an index would not know a new one at once. */

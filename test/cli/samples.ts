@@ -23,6 +23,7 @@ export const image = {
   visibility: "private",
   state: "active",
   objectKey: "images/p1/aa",
+  source: "upload",
   traits: [],
   createdAt: at,
   updatedAt: at,

@@ -57,12 +57,12 @@ test("every kind of row can be written and read by someone", () => {
   }
 });
 
-test("only ingest writes verified images, and only the image routes sign uploads", () => {
+test("only ingest writes verified images; only the image routes and the copier from Glance put others", () => {
   const putters = (prefix: "images" | "verified") =>
     names.filter((name) => permissions[name]?.puts?.includes(prefix));
   // A signature that comes over the API is judged at once, by the same ingest.
-  expect(putters("verified")).toEqual(["images", "imageUploaded"]);
-  expect(putters("images")).toEqual(["images"]);
+  expect(putters("verified")).toEqual(["images", "imageUploaded", "glance"]);
+  expect(putters("images")).toEqual(["images", "glance"]);
 });
 
 test("only the stream's readers read the stream, of which a shard allows two", () => {

@@ -356,6 +356,33 @@ export function syncScenarios(reach: () => Promise<Reached>): void {
       expect((await children(world, root))[0]?.inventories[pf]).toEqual(inventoryOf(1, 0));
     });
 
+    it("owns up to what it wrote before it ended in the middle", async () => {
+      const world = newWorld(await reach());
+      const { id } = await putHost(world, 1, two, "killed");
+      const root = await putRoot(world, "killed");
+      const said = [{ id: uuid(1), key: "trait1", value: "CUSTOM_KILLED", createdAt: 0 }];
+      await change(world, 1, 0, { customTraits: said });
+      let notes = 0;
+      const { table } = world.store;
+      const write: typeof table.write = async (writes) => {
+        notes += 1;
+        if (notes === 2) throw new Error("killed");
+        return await table.write(writes);
+      };
+      const parts = { ...world.parts, store: { ...world.store, table: { ...table, write } } };
+      await expect(syncHost(parts, id)).rejects.toThrow("killed");
+      expect(await children(world, root)).toHaveLength(2);
+      await change(world, 1, 0, { customTraits: [] });
+      await change(world, 1, 1, { present: false });
+      expect((await readPlacement(world.store, id))?.dueAt).toBeLessThan(
+        world.store.now() + 60_000,
+      );
+      expect(await syncHost(world.parts, id)).toBe("written");
+      const found = await children(world, root);
+      expect(found.map(({ name }) => name)).toEqual([poolOf("killed")]);
+      expect(found[0]?.traits).not.toContain("CUSTOM_KILLED");
+    });
+
     it("knows a trait or class that was removed behind its back", async () => {
       const world = newWorld(await reach());
       const { id } = await putHost(world, 1, [{}], "names");

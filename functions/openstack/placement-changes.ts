@@ -3,7 +3,7 @@ import type { Host } from "#domain/host";
 import type { Image } from "#domain/image";
 import { listDeployables } from "#store/deployables";
 import { listHosts } from "#store/hosts";
-import { callForSync, type PlacementRecord, placementOf, readPlacement } from "#store/placement";
+import { callForSync, hostToSync, type PlacementRecord, readPlacement } from "#store/placement";
 import type { Item } from "#store/table";
 import type { Change } from "../events/table-changed.ts";
 import { hostNameOf, type PlacementParts } from "./placement-parts.ts";
@@ -39,7 +39,7 @@ export async function placementChanged(
 
 /** Compares a host of the work list, unless somebody did since it was listed. */
 export async function syncDue(parts: PlacementParts, item: Item): Promise<Synced> {
-  const record = await readPlacement(parts.store, placementOf(item).host);
+  const record = await readPlacement(parts.store, hostToSync(item));
   if (record === undefined || record.dueAt > parts.store.now()) return "same";
   return await syncHost(parts, record.host);
 }

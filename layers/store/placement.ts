@@ -1,6 +1,7 @@
 import type { RememberedTree } from "#domain/placement";
 import { absent, eq, set } from "#store/expression";
 import { due } from "#store/keys";
+import { type PackedTree, packTree, unpackTree } from "#store/placement-names";
 import { rowOf, valueOf } from "#store/rows";
 import type { Store } from "#store/store";
 import type { Item, Key } from "#store/table";
@@ -31,11 +32,17 @@ export type PlacementFacts = Omit<PlacementRecord, "revision">;
 
 const placementKey = (host: string): Key => ({ pk: `HOST#${host}`, sk: "PLACEMENT" });
 
+/** The host that a row of the work list is about. */
+export function hostToSync(item: Item): string {
+  return valueOf<Pick<PlacementRecord, "host">>(item).host;
+}
+
 /** The record a row holds; when it is due and its revision stand beside it. */
-export function placementOf(item: Item): PlacementRecord {
+function placementOf(item: Item): PlacementRecord {
   const { dueAt, revision } = item;
-  const value = valueOf<PlacementRecord>(item);
-  return { ...value, dueAt: Number(dueAt), revision: Number(revision) };
+  const { tree, ...value } = valueOf<PlacementRecord & { readonly tree: PackedTree }>(item);
+  const providers = unpackTree(tree);
+  return { ...value, providers, dueAt: Number(dueAt), revision: Number(revision) };
 }
 
 /** What is known of a host's providers, consistently read; undefined before the first look. */
@@ -55,7 +62,7 @@ export async function writePlacement(
 ): Promise<PlacementRecord | undefined> {
   const revision = (before?.revision ?? 0) + 1;
   const { host, hostName, state, problem, root, providers, tries, readAt, dueAt } = after;
-  const value = { host, hostName, state, problem, root, providers, tries, readAt };
+  const value = { host, hostName, state, problem, root, tree: packTree(providers), tries, readAt };
   const attributes = { revision, dueAt, ...due(dueAt, "placement", host, "SYNC") };
   const item = rowOf(placementKey(host), "placement", value, attributes);
   const still = before === undefined ? absent("pk") : eq("revision", before.revision);

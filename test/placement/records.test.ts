@@ -1,12 +1,13 @@
 import { describe, expect, it } from "vitest";
 import type { Image } from "#domain/image";
+import { inventoryOf } from "#domain/providers/provider";
 import { openSession } from "#openstack/session";
 import { dueRows } from "#store/due";
 import {
   callForSync,
   forgetPlacement,
+  hostToSync,
   type PlacementFacts,
-  placementOf,
   postponePlacement,
   readPlacement,
   writePlacement,
@@ -61,11 +62,28 @@ describe("the record of a host's providers", () => {
     const [item = {}, ...others] = await due("SYNC");
     expect(others).toEqual([]);
     expect(item["type"]).toBe("placement");
-    expect(placementOf(item)).toEqual(record);
+    expect(hostToSync(item)).toBe(host);
     expect(await due("DUE")).toEqual([]);
     expect(await postponePlacement(store, { ...facts, revision: 1 }, facts.dueAt + 1)).toBe(true);
     expect(await due("SYNC")).toEqual([]);
     expect(await readPlacement(store, host)).toEqual({ ...record, dueAt: facts.dueAt + 1 });
+  });
+
+  it("holds 64 providers with 300 traits each, and gives them back as they were", async () => {
+    const store = newStore();
+    const traits = Array.from({ length: 300 }, (_, at) => `CUSTOM_${"X".repeat(60)}_${at}`);
+    const inventories = { FPGA: inventoryOf(4, 1), CUSTOM_X: inventoryOf(1, 0) };
+    const providers = Object.fromEntries(
+      Array.from({ length: 64 }, (_, at) => {
+        const seen = { generation: at, inventories, traits: traits.slice(at) };
+        const ours = { classes: ["FPGA"], traits: traits.slice(at + 1) };
+        return [uuid(at), { name: `n_${at}`, seen, ours }];
+      }),
+    );
+    expect(JSON.stringify(providers).length).toBeGreaterThan(400_000);
+    const written = await writePlacement(store, undefined, { ...facts, providers });
+    expect(written?.providers).toEqual(providers);
+    expect(await readPlacement(store, host)).toEqual(written);
   });
 
   it("is called for at once, also before the first look, and stops one that is under way", async () => {

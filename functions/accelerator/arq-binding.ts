@@ -42,10 +42,13 @@ export async function patchRequests(parts: Accelerator, call: Call): Promise<Rep
   );
   const additions = meant.filter(isAddition);
   const removals = meant.filter((one) => !isAddition(one)).map(({ claim }) => claim);
-  await checkInstances(store, additions);
+  const [places] = await Promise.all([
+    placesOf(parts, additions),
+    checkInstances(store, additions),
+  ]);
   for (const { claim } of additions) checkState(claim, "bind", ["Initial", "Unbound"]);
   for (const claim of removals) checkState(claim, "unbind", unbindable);
-  const orders = await ordersOf(parts, additions);
+  const orders = additions.map((one) => orderOf(one, places));
   await write(parts, { orders, removals, additions });
   return { status: 202 };
 }
@@ -96,30 +99,20 @@ async function checkInstances(store: Store, additions: readonly Meant<Addition>[
   }
 }
 
-/** Where each request is to be bound; 404 for a host or a resource provider that is not there. */
-async function ordersOf(
-  parts: Accelerator,
-  additions: readonly Meant<Addition>[],
-): Promise<readonly Order[]> {
-  const names = [...new Set(additions.map(({ patch }) => patch.hostName))];
-  const hosts = new Map(
-    await Promise.all(names.map(async (name) => [name, await placeOf(parts, name)] as const)),
-  );
-  return additions.map(({ patch, claim }) => {
-    const { hostName, provider, instance } = patch;
-    const place = hosts.get(hostName);
-    const found = place?.providers.get(provider);
-    if (place === undefined || found === undefined) {
-      throw notFound("Deployable", provider, "resource provider uuid");
-    }
-    if (found.resourceClass !== claim.resourceClass) {
-      throw refusal(
-        400,
-        `Couldn't apply patch. Reason: ARQ ${claim.id} is for ${claim.resourceClass}, resource provider ${provider} has ${found.resourceClass}`,
-      );
-    }
-    return { claim, host: place.host.id, hostName, provider, instance };
-  });
+/** Where a request is to be bound; 404 for a host or a resource provider that is not there. */
+function orderOf({ patch, claim }: Meant<Addition>, places: Places): Order {
+  const { hostName, provider, instance } = patch;
+  const place = places.get(hostName);
+  if (place === undefined) throw notFound("Host", hostName, "hostname");
+  const found = place.providers.get(provider);
+  if (found === undefined) throw notFound("Deployable", provider, "resource provider uuid");
+  if (found.resourceClass !== claim.resourceClass) {
+    throw refusal(
+      400,
+      `Couldn't apply patch. Reason: ARQ ${claim.id} is for ${claim.resourceClass}, resource provider ${provider} has ${found.resourceClass}`,
+    );
+  }
+  return { claim, host: place.host.id, hostName, provider, instance };
 }
 
 interface Place {
@@ -127,21 +120,32 @@ interface Place {
   readonly providers: ReadonlyMap<string, Provider>;
 }
 
-async function placeOf({ binding, settings }: Accelerator, name: string): Promise<Place> {
-  const host = await hostNamed(binding.store, name);
-  const deployables = await deployablesOf(binding.store, host.id);
-  const providers = providersOf(settings.shape, host.name, deployables, []);
-  return { host, providers: new Map(providers.map((one) => [providerId(one.name), one])) };
+/** The hosts that there are, by name, with their resource providers by uuid. */
+type Places = ReadonlyMap<string, Place>;
+
+async function placesOf(
+  { binding: { store }, settings }: Accelerator,
+  additions: readonly Meant<Addition>[],
+): Promise<Places> {
+  const names = [...new Set(additions.map(({ patch }) => patch.hostName))];
+  const hosts = await Promise.all(names.map(async (name) => await hostNamed(store, name)));
+  const places = hosts.flat().map(async (host): Promise<readonly [string, Place]> => {
+    const deployables = await deployablesOf(store, host.id);
+    const providers = providersOf(settings.shape, host.name, deployables, []);
+    const byId = new Map(providers.map((one) => [providerId(one.name), one]));
+    return [host.name, { host, providers: byId }];
+  });
+  return new Map(await Promise.all(places));
 }
 
-async function hostNamed(store: Store, name: string): Promise<Host> {
+async function hostNamed(store: Store, name: string): Promise<readonly Host[]> {
   try {
     const host = await findHost(store, name);
-    if (host.name === name) return host;
+    return host.name === name ? [host] : [];
   } catch (error) {
-    if (!isFault(error, "UNKNOWN_HOST")) throw error;
+    if (isFault(error, "UNKNOWN_HOST")) return [];
+    throw error;
   }
-  throw notFound("Host", name, "hostname");
 }
 
 /** What is taken off comes first: it may be what a new bind waits for. */

@@ -1,4 +1,4 @@
-import type { Claim } from "#domain/claim";
+import { type Claim, isAwaited, maxCount } from "#domain/claim";
 import { isFault } from "#domain/faults";
 import { type Profile, readGroup } from "#domain/profile";
 import { createArqs, type WantedArq } from "#store/arqs";
@@ -50,9 +50,17 @@ async function wantedProfile(store: Store, body: unknown): Promise<Profile> {
   throw notFound("Device Profile", name, "name");
 }
 
-function wantedOf({ groups }: Profile): readonly WantedArq[] {
-  return groups.flatMap((group, index) => {
-    const { resources, required, forbidden, image, functionId } = readGroup(group, index);
+function wantedOf({ name, groups }: Profile): readonly WantedArq[] {
+  const asked = groups.map(readGroup);
+  const amounts = asked.flatMap(({ resources }) => resources.map(({ count }) => count));
+  const sum = amounts.reduce((all, count) => all + count, 0);
+  if (sum > maxCount) {
+    throw refusal(
+      400,
+      `Device profile ${name} asks for ${sum} accelerators, at most ${maxCount} can be had.`,
+    );
+  }
+  return asked.flatMap(({ resources, required, forbidden, image, functionId }, index) => {
     const asks = {
       required,
       forbidden,
@@ -98,14 +106,18 @@ async function asItIs(store: Store, claim: Claim): Promise<readonly Claim[]> {
   }
 }
 
-/** Requests of an instance that the caller may see. */
+/**
+ * Requests of an instance that the caller may see. A native claim may name the same instance, but its
+ * handle is not the scheduler's to attach or to take away.
+ */
 export async function ofInstance(
   store: Store,
   instance: string,
   { caller }: Pick<Call, "caller">,
 ): Promise<readonly Claim[]> {
   const claims = await claimsOfInstance(store, instance);
-  return claims.filter(({ project }) => caller.isAdmin || project === caller.project);
+  const requests = claims.filter(isAwaited);
+  return requests.filter(({ project }) => caller.isAdmin || project === caller.project);
 }
 
 async function everyRequest(store: Store, { caller }: Call): Promise<readonly Claim[]> {

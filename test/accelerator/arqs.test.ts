@@ -139,6 +139,13 @@ describe("creating", () => {
     expect(claim?.asks).toMatchObject({ required: ["CUSTOM_A"], forbidden: ["CUSTOM_B"], image });
   });
 
+  test("of more than one transaction holds is refused", async () => {
+    await profile("huge", [{ [`resources:${pf}`]: "9999", "resources:CUSTOM_NIC": "1" }]);
+    const { status, fault } = await create("huge");
+    expect(status).toBe(400);
+    expect(fault).toMatch(/asks for 10000 accelerators, at most 32/);
+  });
+
   test("is refused over quota, with what is left, and leaves nothing", async () => {
     await setQuota(door.store, { project: "p1", resourceClass: pf, limit: 1 });
     await profile("two", [{ [`resources:${pf}`]: "2" }]);
@@ -447,6 +454,15 @@ describe("reading", () => {
     const { body } = await get(claim.id);
     expect(body).toMatchObject({ state: "Bound", instance_uuid: null, hostname: null });
   });
+});
+
+test("a native claim for a guest is not the scheduler's: not listed by it, not ended with it", async () => {
+  const { id } = await addClaimRow(door.store, "native", { instance: vm });
+  expect((await list(`?instance=${vm}`)).body.arqs).toEqual([]);
+  const arq = await bound();
+  expect((await list(`?instance=${vm}`)).body.arqs.map(({ uuid }) => uuid)).toEqual([arq]);
+  expect((await door.ask("DELETE", `${path}?instance=${vm}`, nova)).status).toBe(204);
+  expect([await stateOf(arq), await stateOf(id)]).toEqual([undefined, "Bound"]);
 });
 
 describe("deleting", () => {

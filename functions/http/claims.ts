@@ -250,7 +250,7 @@ const build: Create = (environment) => {
   return claimsFunction({
     store,
     // What a claim takes is synchronized by the stream's function, not while its caller waits.
-    allocating: openstack && allocatingOver(store, { openstack, shape }, async () => undefined),
+    allocating: openstack && allocatingOver(store, { openstack, shape }, async () => "same"),
     settings: settingsFrom(environment),
     catalogue: new Catalogue(store),
     hosts: new Map(),

@@ -26,6 +26,8 @@ export interface Allocator {
    * promised what it has to others. OPENSTACK_UNAVAILABLE.
    */
   readonly take: (wanted: readonly Allocation[]) => Promise<"taken" | "full">;
+  /** True while a consumer has an allocation. OPENSTACK_UNAVAILABLE. */
+  readonly holds: (consumer: string) => Promise<boolean>;
   /** Drops a consumer's allocation, if there is one. OPENSTACK_UNAVAILABLE. */
   readonly drop: (consumer: string) => Promise<void>;
 }
@@ -36,8 +38,11 @@ export interface Allocating {
   readonly allocator: Allocator;
   /** The providers of a host in the shape that is configured. */
   readonly providers: (hostName: string, deployables: readonly Deployable[]) => readonly Provider[];
-  /** Brings the host's providers up to date: what became dirty is reserved before it is given back. */
-  readonly syncHost: (host: string) => Promise<unknown>;
+  /**
+   * Brings the host's providers up to date: what became dirty is reserved before it is given back.
+   * `waiting`: it could not be done now.
+   */
+  readonly syncHost: (host: string) => Promise<"same" | "written" | "waiting">;
   readonly log: (message: string) => void;
 }
 
@@ -138,9 +143,13 @@ export async function settleOwed(allocating: Allocating, owed: OwedAllocation): 
 
 /** The card is dirty by now: it is reserved first, so that nobody is promised it meanwhile. */
 async function dropOwed(allocating: Allocating, owed: OwedAllocation): Promise<void> {
-  await allocating.syncHost(owed.host);
-  for (const claim of owed.claims) await allocating.allocator.drop(claim);
-  await settleAllocation(allocating.store, owed);
+  const { store, allocator } = allocating;
+  const held = await Promise.all(owed.claims.map(async (claim) => await allocator.holds(claim)));
+  if (held.includes(true) && (await allocating.syncHost(owed.host)) === "waiting") {
+    return await postponeAllocation(store, owed, store.now() + againMs);
+  }
+  for (const claim of owed.claims) await allocator.drop(claim);
+  await settleAllocation(store, owed);
 }
 
 async function takeOwed(allocating: Allocating, owed: OwedAllocation): Promise<void> {

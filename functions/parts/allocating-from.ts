@@ -1,7 +1,7 @@
 import { Fault } from "#domain/faults";
 import { providersOf } from "#domain/providers/providers";
 import type { OpenStack } from "#openstack/cloud";
-import { dropAllocation, takeAllocations } from "#openstack/placement/allocations";
+import { dropAllocation, hasAllocation, takeAllocations } from "#openstack/placement/allocations";
 import { PlacementClient } from "#openstack/placement/client";
 import { PlacementRefusal } from "#openstack/placement/refusal";
 import type { Store } from "#store/store";
@@ -33,6 +33,10 @@ function allocatorOf(openstack: OpenStack): Allocator {
       if (taken !== "conflict") return taken;
       const consumers = wanted.map(({ consumer }) => consumer).join(", ");
       throw new Fault("OPENSTACK_UNAVAILABLE", `placement: ${consumers} have other allocations`);
+    },
+    async holds(consumer) {
+      if (!(await wire.isThere())) return false;
+      return await asFault(async () => await hasAllocation(wire, consumer));
     },
     async drop(consumer) {
       if (!(await wire.isThere())) return;

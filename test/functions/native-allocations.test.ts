@@ -31,6 +31,7 @@ let held: Map<string, Allocation>;
 let capacity: Map<string, number>;
 let happened: string[];
 let isAway: boolean;
+let synced: "written" | "waiting";
 
 const pf = "CUSTOM_FPGA_INTEL_PF";
 
@@ -40,6 +41,7 @@ beforeEach(async () => {
   capacity = new Map();
   happened = [];
   isAway = false;
+  synced = "written";
   await openQuota(store, { project: "p1", resourceClass: pf }, 8);
   host = await addHost(store, "node1");
   const check = () => {
@@ -51,6 +53,7 @@ beforeEach(async () => {
     syncHost: async (id) => {
       check();
       happened.push(`sync ${id}`);
+      return synced;
     },
     log: (message) => happened.push(message),
     allocator: {
@@ -62,6 +65,10 @@ beforeEach(async () => {
         }
         for (const one of wanted) held.set(one.consumer, one);
         return "taken";
+      },
+      holds: async (consumer) => {
+        check();
+        return held.has(consumer);
       },
       drop: async (consumer) => {
         check();
@@ -257,6 +264,30 @@ describe("the allocation of a claim that ended", () => {
     for (const order of await owed()) await settleOwed(allocating, order);
     expect(await owed()).toHaveLength(1);
     expect(held.size).toBe(1);
+  });
+
+  test("is kept while its card cannot be reserved", async () => {
+    await addDeployable(store, host, "port0");
+    const claim = await one();
+    await releaseClaim(store, claim);
+    synced = "waiting";
+    for (const order of await owed()) await settleOwed(allocating, order);
+    expect(held.has(claim.id)).toBe(true);
+    expect(await owed()).toHaveLength(1);
+    synced = "written";
+    for (const order of await owed()) await settleOwed(allocating, order);
+    expect(held.size).toBe(0);
+  });
+
+  test("that was never made needs no host in Placement", async () => {
+    await addDeployable(store, host, "port0");
+    isAway = true;
+    const claim = await one();
+    await releaseClaim(store, claim);
+    isAway = false;
+    synced = "waiting";
+    for (const order of await owed()) await settleOwed(allocating, order);
+    expect(await owed()).toEqual([]);
   });
 
   test("is dropped when its bind failed, and once only", async () => {

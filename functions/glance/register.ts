@@ -63,7 +63,7 @@ export async function register(registering: Registering, id: string): Promise<bo
     await note(store, id, { told: wish, tries: 1, problem: undefined });
   } catch (error) {
     if (!isFault(error) && !(error instanceof Refused)) throw error;
-    const isRefused = error instanceof Refused;
+    const isRefused = error instanceof Refused ? true : undefined;
     const wait = againMs.first * 2 ** Math.min((image.registration?.tries ?? 1) - 1, 10);
     const dueAt = store.now() + Math.min(wait, againMs.longest);
     await note(store, id, { problem: error.message, isRefused, dueAt });

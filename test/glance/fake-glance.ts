@@ -82,8 +82,8 @@ function answer(images: Map<string, Kept>, asked: Asked, response: ServerRespons
 
 function onAll(images: Map<string, Kept>, { method, url, body }: Asked, response: ServerResponse) {
   if (method === "GET") return send(response, 200, listed(images, url));
-  const said = JSON.parse(body.toString()) as Record<string, unknown>;
-  const id = String(said["id"] ?? randomUUID());
+  const said = JSON.parse(body.toString()) as Record<string, unknown> & { readonly id?: string };
+  const id = said.id ?? randomUUID();
   if (images.has(id)) return send(response, 409, "<html></html>");
   const facts = {
     visibility: "shared",
@@ -122,37 +122,42 @@ function listed(images: Map<string, Kept>, url: URL): unknown {
 
 const orderOf = (facts: Kept["facts"]) => `${String(facts["updated_at"])} ${String(facts["id"])}`;
 
+interface Turn {
+  readonly kept: Kept;
+  readonly body: Buffer;
+  readonly tag: string;
+  readonly response: ServerResponse;
+}
+
+const tagsOf = ({ facts }: Kept) => facts["tags"] as readonly string[];
+
+/** What can be asked of one image, by method and what follows its id. */
+const turns: Readonly<Record<string, (turn: Turn) => void>> = {
+  "GET ": ({ kept, response }) => send(response, 200, kept.facts),
+  "GET file": ({ kept, response }) => {
+    if (kept.facts["status"] === "active") send(response, 200, kept.bytes);
+    else send(response, 403);
+  },
+  "PUT file": ({ kept, body, response }) => {
+    if (kept.facts["status"] === "queued") fill(kept, body, response);
+    else send(response, 409);
+  },
+  "POST actions/deactivate": ({ kept, response }) =>
+    change(kept, { status: "deactivated" }, response),
+  "POST actions/reactivate": ({ kept, response }) => change(kept, { status: "active" }, response),
+  "DELETE ": ({ kept, response }) => change(kept, { status: "deleted" }, response),
+  "PATCH ": ({ kept, body, response }) => change(kept, patched(kept.facts, body), response, 200),
+  "PUT tag": ({ kept, tag, response }) =>
+    change(kept, { tags: [...new Set([...tagsOf(kept), tag])] }, response),
+  "DELETE tag": ({ kept, tag, response }) =>
+    change(kept, { tags: tagsOf(kept).filter((one) => one !== tag) }, response),
+};
+
 function onOne(kept: Kept, { method, body }: Asked, part: string, response: ServerResponse): void {
-  const { facts } = kept;
-  const status = String(facts["status"]);
   const tag = /^tags\/(.+)$/.exec(part)?.[1];
-  switch (`${method} ${tag === undefined ? part : "tag"}`) {
-    case "GET ":
-      return send(response, 200, facts);
-    case "GET file":
-      return status === "active" ? send(response, 200, kept.bytes) : send(response, 403);
-    case "PUT file":
-      return status === "queued" ? fill(kept, body, response) : send(response, 409);
-    case "POST actions/deactivate":
-      return change(kept, { status: "deactivated" }, response);
-    case "POST actions/reactivate":
-      return change(kept, { status: "active" }, response);
-    case "DELETE ":
-      return change(kept, { status: "deleted" }, response);
-    case "PATCH ":
-      change(kept, patched(facts, body), response, 200);
-      return;
-    case "PUT tag":
-      return change(kept, { tags: [...new Set([...(facts["tags"] as string[]), tag])] }, response);
-    case "DELETE tag":
-      return change(
-        kept,
-        { tags: (facts["tags"] as string[]).filter((one) => one !== tag) },
-        response,
-      );
-    default:
-      return send(response, 404);
-  }
+  const turn = turns[`${method} ${tag === undefined ? part : "tag"}`];
+  if (turn === undefined) send(response, 404);
+  else turn({ kept, body, tag: tag ?? "", response });
 }
 
 function patched(facts: Kept["facts"], body: Buffer): Record<string, unknown> {

@@ -239,7 +239,7 @@ export function glanceScenarios(surround: () => Promise<Surroundings>): void {
 /** A way on which one bit of every download turns over. */
 async function flipping(...[url, init]: Parameters<typeof fetch>): Promise<Response> {
   const response = await fetch(url, init);
-  if (!String(url).endsWith("/file") || init?.method === "PUT") return response;
+  if (!new Request(url).url.endsWith("/file") || init?.method === "PUT") return response;
   const bytes = new Uint8Array(await response.arrayBuffer());
   bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
   return new Response(bytes, { status: response.status });

@@ -2,6 +2,7 @@ import type { ImageView } from "#protocol/http/images";
 import { type Lived, liveWithGlance, livingFrom } from "../../functions/events/glance.ts";
 import { openstackFrom } from "../../functions/parts/openstack.ts";
 import { until } from "../../localstack/tour/steps.ts";
+import { around } from "../offline/access.ts";
 import type { Offline } from "../offline/support.ts";
 import type { GlanceUser } from "./client.ts";
 
@@ -42,7 +43,8 @@ export function worldOf(surroundings: Surroundings): World {
     if (openstack === undefined) throw new Error("OpenStack is off");
     const living = livingFrom(environment, openstack);
     const store = { ...living.store, now: () => Date.now() + passed };
-    return await liveWithGlance({ ...living, store, pageSize, log: () => undefined });
+    const shifted = { ...living, store, pageSize, log: () => undefined };
+    return (await around("glance", async () => await liveWithGlance(shifted))) as Lived;
   };
   const show = async (id: string) => await offline.as("ops")<ImageView>("GET", `/v1/images/${id}`);
   return {

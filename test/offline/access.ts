@@ -69,8 +69,16 @@ function bucketAccess(command: string, input: Input): readonly Omit<Access, "fun
       { action: "ListBucket", on: [] },
     ];
   }
+  if (multipart.has(command)) return [{ action: "PutObject", on }];
   return [{ action: command === "GetObject" ? `GetObject${version}` : command, on }];
 }
+
+/** Requests that need the right to put the whole object. */
+const multipart: ReadonlySet<string> = new Set([
+  "CreateMultipartUpload",
+  "UploadPart",
+  "CompleteMultipartUpload",
+]);
 
 const readers = new Map<unknown, { service: string; read: typeof tableAccess }>([
   [DynamoDBClient, { service: "dynamodb", read: tableAccess }],

@@ -1,9 +1,12 @@
+import { generateKeyPairSync } from "node:crypto";
 import { ListMultipartUploadsCommand } from "@aws-sdk/client-s3";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { signManifest } from "#protocol/images/manifest";
 import { readGlanceCursor } from "#store/glance";
 import { create } from "../../functions/events/glance.ts";
 import { partBytes, uploaderFrom } from "../../functions/parts/bucket-upload.ts";
 import { storeFrom } from "../../functions/parts/store.ts";
+import type { Api } from "../../localstack/hosts/api.ts";
 import { roleId, roles } from "../../tools/roles.ts";
 import { glanceUser } from "../glance/client.ts";
 import { type FakeGlance, startFakeGlance } from "../glance/fake-glance.ts";
@@ -11,7 +14,7 @@ import { glanceScenarios } from "../glance/scenarios.ts";
 import { type Surroundings, type World, worldOf } from "../glance/world.ts";
 import { type Access, around, isAllowed, recordAccess } from "./access.ts";
 import { startOffline } from "./support.ts";
-import { gbs, sha256Of } from "./uploads.ts";
+import { functionOf, gbs, intelRegion, sha256Of } from "./uploads.ts";
 
 async function surround(glance: FakeGlance): Promise<Surroundings> {
   const settings = { GATEHOUSE_GLANCE: "write", GLANCE_ENDPOINT: glance.url };
@@ -131,3 +134,45 @@ describe("when things go wrong", () => {
     expect((await world.offline.s3.send(list)).Uploads ?? []).toEqual([]);
   });
 });
+
+test("where signatures are required, the manifest of a property is one, also when it comes later", async () => {
+  const glance = await startFakeGlance();
+  const settings = {
+    GATEHOUSE_GLANCE: "read",
+    GLANCE_ENDPOINT: glance.url,
+    GATEHOUSE_SIGNATURE_POLICY: "required",
+  };
+  const offline = await startOffline(settings);
+  const close = async () => {
+    await offline.close();
+    await glance.close();
+  };
+  onTestFinished(close);
+  const admin = glanceUser(glance.url);
+  const world = worldOf({ admin, owner: { user: admin, project: glance.owner }, offline, close });
+  const manifestFor = await trustedSigner(offline.as("ops"));
+  const crypto = { vendor: "intel", type: "crypto" };
+  const bytes = gbs("signed");
+  const first = { ...crypto, gatehouse_manifest: manifestFor("signed", bytes) };
+  const signed = await admin.upload(bytes, first);
+  const late = await admin.upload(gbs("late"), crypto);
+  expect((await world.becomes(signed, "active")).signedBy).toBeDefined();
+  expect((await world.becomes(late, "rejected")).reason?.code).toBe("SIGNATURE_REQUIRED");
+  await admin.patch(late, { gatehouse_manifest: manifestFor("late", gbs("late")) });
+  await world.becomes(late, "active");
+  await admin.patch(signed, { gatehouse_manifest: manifestFor("late", gbs("late")) });
+  expect(await world.tick()).toMatchObject({ changed: 1, failures: 0 });
+  expect(await world.show(signed)).toMatchObject({ state: "active" });
+});
+
+/** Makes a key that the installation trusts, and signs images with it. */
+async function trustedSigner(api: Api): Promise<(name: string, bytes: Buffer) => string> {
+  const { publicKey, privateKey } = generateKeyPairSync("ed25519");
+  const pem = publicKey.export({ type: "spki", format: "pem" }).toString();
+  const key = await api<{ id: string }>("POST", "/v1/keys", { name: "signer", publicKey: pem });
+  return (name, bytes) => {
+    const facts = { sha256: sha256Of(bytes), size: bytes.length, vendor: "intel", type: "crypto" };
+    const ids = { interfaceId: intelRegion, functionId: functionOf(name) };
+    return JSON.stringify(signManifest({ ...facts, format: "gbs", ...ids }, key.id, privateKey));
+  };
+}

@@ -3,8 +3,11 @@ import type { HandleInfo } from "#domain/deployable";
 import { changeOf, selfLink, timeOf } from "./links.ts";
 import { asUuid, handleId } from "./uuids.ts";
 
-/** An accelerator request as Cyborg shows it, in its order of members (cyborg.md §1.3). */
-export function arqView(claim: Claim, base: string) {
+/**
+ * An accelerator request as Cyborg shows it, in its order of members (cyborg.md §1.3). `address` is
+ * its handle's as it is now: addresses renumber with a reboot.
+ */
+export function arqView(claim: Claim, base: string, address?: string) {
   const { id, createdAt, updatedAt } = claim;
   return {
     uuid: id,
@@ -15,7 +18,7 @@ export function arqView(claim: Claim, base: string) {
     device_rp_uuid: claim.provider ?? null,
     instance_uuid: instanceOf(claim),
     project_id: claim.project,
-    ...attachHandle(claim),
+    ...attachHandle(claim, address ?? claim.pciAddress),
     links: [selfLink(base, "accelerator_requests", id)],
     created_at: timeOf(createdAt),
     updated_at: changeOf(createdAt, updatedAt),
@@ -34,8 +37,11 @@ interface AttachHandle {
 }
 
 /** Nova attaches what is `PCI`, and only when it is Bound (openstack.md §5). */
-function attachHandle({ state, deployable, handle, pciAddress }: Claim): AttachHandle {
-  const info = pciAddress === undefined ? undefined : handleInfo(pciAddress);
+function attachHandle(
+  { state, deployable, handle }: Claim,
+  address: string | undefined,
+): AttachHandle {
+  const info = address === undefined ? undefined : handleInfo(address);
   if (state !== "Bound" || deployable === undefined || handle === undefined || info === undefined) {
     return { attach_handle_type: "", attach_handle_uuid: null, attach_handle_info: {} };
   }

@@ -1,4 +1,5 @@
 import { type Claim, isAwaited, maxCount } from "#domain/claim";
+import type { Deployable } from "#domain/deployable";
 import { isFault } from "#domain/faults";
 import { type Profile, readGroup } from "#domain/profile";
 import { createArqs, type WantedArq } from "#store/arqs";
@@ -9,8 +10,10 @@ import {
   readClaim,
   requireVisible,
 } from "#store/claims";
+import { deployableKey } from "#store/keys";
 import { readProfile } from "#store/named";
 import { failOverdue } from "#store/release";
+import { valueOrUndefined } from "#store/rows";
 import type { Store } from "#store/store";
 import { arqView } from "./arq-view.ts";
 import type { Call } from "./endpoint.ts";
@@ -93,7 +96,24 @@ export async function listRequests({ binding }: Accelerator, call: Call): Promis
   const claims = (await Promise.all(found.map(async (one) => await asItIs(store, one)))).flat();
   if (state !== null && instance !== undefined && !claims.every(isResolved)) return notResolved();
   const shown = state === null ? claims : claims.filter(isResolved);
-  return { status: 200, body: { arqs: shown.map((claim) => arqView(claim, base)) } };
+  return { status: 200, body: { arqs: await viewsOf(store, shown, base) } };
+}
+
+/** Requests with the addresses that their handles have now. */
+async function viewsOf(store: Store, claims: readonly Claim[], base: string) {
+  const held = claims.flatMap(({ state, host, deployable }) =>
+    state === "Bound" && host !== undefined && deployable !== undefined
+      ? [deployableKey(host, deployable)]
+      : [],
+  );
+  const rows = held.length === 0 ? [] : await store.table.getMany(held);
+  const known = new Map(
+    rows.flatMap((row) => valueOrUndefined<Deployable>(row) ?? []).map((one) => [one.id, one]),
+  );
+  return claims.map((claim) => {
+    const { deployable = "", handle = "" } = claim;
+    return arqView(claim, base, known.get(deployable)?.handles[handle]?.address);
+  });
 }
 
 /** A bind whose time is over has failed; one that ended meanwhile is left out. */
@@ -147,5 +167,6 @@ export async function requestOf(store: Store, text: string, { caller }: Call): P
 export async function getRequest({ binding }: Accelerator, call: Call): Promise<Reply> {
   const { store } = binding;
   const claim = await requestOf(store, call.path["uuid"] ?? "", call);
-  return { status: 200, body: arqView(await failOverdue(store, claim), call.base) };
+  const [body] = await viewsOf(store, [await failOverdue(store, claim)], call.base);
+  return { status: 200, body };
 }

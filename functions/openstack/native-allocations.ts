@@ -82,8 +82,10 @@ async function wantedBy(
   const deployables = host === undefined ? [] : await deployablesOf(store, host);
   const [first] = deployables;
   const known = first === undefined ? [] : providers(first.hostName, deployables);
-  const found = claims.flatMap(({ id, project, user, deployable = "" }) => {
-    const provider = known.find(({ members }) => members.includes(deployable));
+  const found = claims.flatMap(({ id, project, user, deployable = "", handle: taken }) => {
+    const provider = known.find(
+      ({ members, handle }) => members.includes(deployable) && (handle ?? taken) === taken,
+    );
     if (provider === undefined) return [];
     const { name, resourceClass } = provider;
     return [

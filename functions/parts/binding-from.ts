@@ -13,9 +13,9 @@ export function bindingFrom(environment: Environment): Binding {
   return {
     store,
     catalogue: new Catalogue(store),
-    members: (hostName, provider, deployables) =>
+    provider: (hostName, provider, deployables) =>
       providersOf(shape, hostName, deployables, []).find(
         ({ name }) => providerId(name) === provider,
-      )?.members,
+      ),
   };
 }

@@ -6,6 +6,7 @@ import type { ActiveImage } from "#domain/image";
 import { isCompatible } from "#domain/inventory";
 import { misfits, type Requirement, rank } from "#domain/matching";
 import { fits } from "#domain/packing";
+import type { Provider } from "#domain/providers/provider";
 import { imageTraits } from "#domain/traits";
 import { type BindChoice, tryBind } from "#store/bind";
 import { readClaim, waitingClaims } from "#store/claims";
@@ -18,12 +19,12 @@ import type { Catalogue } from "./catalogue.ts";
 export interface Binding {
   readonly store: Store;
   readonly catalogue: Catalogue;
-  /** Ids of the deployables that stand behind a Placement provider of a host; undefined: unknown. */
-  readonly members: (
+  /** What stands behind a Placement provider of a host; undefined: nobody knows it. */
+  readonly provider: (
     hostName: string,
     provider: string,
     deployables: readonly Deployable[],
-  ) => readonly string[] | undefined;
+  ) => Pick<Provider, "members" | "handle"> | undefined;
 }
 
 const mostTries = 8;
@@ -87,15 +88,24 @@ async function assignOnce(binding: Binding, claim: Claim): Promise<Claim | "agai
   }
 }
 
-async function membersOf(
-  { store, members }: Binding,
-  claim: Claim,
-): Promise<readonly Deployable[]> {
-  const { host, hostName = "", provider = "" } = claim;
+/** A card behind the claim's provider, and the handles of it that the provider stands for. */
+interface Member {
+  readonly deployable: Deployable;
+  readonly handles: readonly string[];
+}
+
+async function membersOf({ store, provider }: Binding, claim: Claim): Promise<readonly Member[]> {
+  const { host, hostName = "", provider: id = "" } = claim;
   if (host === undefined) return [];
   const deployables = await deployablesOf(store, host);
-  const ids = members(hostName, provider, deployables) ?? [];
-  return deployables.filter(({ id }) => ids.includes(id));
+  const found = provider(hostName, id, deployables);
+  return deployables.flatMap((deployable) => {
+    if (found?.members.includes(deployable.id) !== true) return [];
+    const { handle } = found;
+    return [
+      { deployable, handles: handle === undefined ? Object.keys(deployable.handles) : [handle] },
+    ];
+  });
 }
 
 /**
@@ -121,8 +131,7 @@ async function imagesOf(
   return [undefined, ...helpful];
 }
 
-interface Option {
-  readonly deployable: Deployable;
+interface Option extends Member {
   readonly image: ActiveImage | undefined;
   readonly need: Requirement;
 }
@@ -130,7 +139,7 @@ interface Option {
 /** Pairs of card and image that could serve the claim as the card is built; not all are free now. */
 function optionsOf(
   claim: Claim,
-  members: readonly Deployable[],
+  members: readonly Member[],
   images: readonly (ActiveImage | undefined)[],
 ): readonly Option[] {
   return images.flatMap((image) => {
@@ -142,27 +151,33 @@ function optionsOf(
       image,
     };
     return members
-      .filter((one) => image === undefined || isCompatible(one, image))
-      .filter((one) => misfits(one, need).length === 0)
-      .map((deployable) => ({ deployable, image, need }));
+      .filter(({ deployable: one }) => image === undefined || isCompatible(one, image))
+      .filter(({ deployable: one }) => misfits(one, need).length === 0)
+      .map((member) => ({ ...member, image, need }));
   });
 }
 
 /** The first image that some card can take now, on the card with the best rank. */
 function bestOf(options: readonly Option[]): BindChoice | undefined {
-  const open = options.filter(({ deployable, need }) => fits(deployable, need));
+  const open = options.filter(
+    (option) => fits(option.deployable, option.need) && openHandles(option).length > 0,
+  );
   const [first] = open;
   if (first === undefined) return undefined;
   const [best] = open
     .filter(({ image }) => image === first.image)
     .toSorted((a, b) => rank(a.deployable, a.need) - rank(b.deployable, b.need));
-  const [handle] = best === undefined ? [] : freeHandles(best.deployable);
+  const [handle] = best === undefined ? [] : openHandles(best);
   if (best === undefined || handle === undefined) return undefined;
   return { deployable: best.deployable, handle, image: best.image };
 }
 
+function openHandles({ deployable, handles }: Member): readonly string[] {
+  return freeHandles(deployable).filter((name) => handles.includes(name));
+}
+
 async function waitOrFail(store: Store, claim: Claim, options: readonly Option[]): Promise<Claim> {
-  if (options.some(({ deployable }) => isComing(deployable))) return claim;
+  if (options.some(isComing)) return claim;
   const what = options.length === 0 ? "fits what is asked for" : "is free or being cleaned";
   return await failWaiting(store, claim, {
     code: "NO_CAPACITY",
@@ -171,11 +186,12 @@ async function waitOrFail(store: Store, claim: Claim, options: readonly Option[]
 }
 
 /** True for a card that is on its way back to being offered, by itself. */
-function isComing(deployable: Deployable): boolean {
+function isComing({ deployable, handles }: Member): boolean {
   const { present, enabled, hostOnline, scrubMethod, outcome, health } = deployable;
   const isSound = present && enabled && scrubMethod !== undefined;
   const isWell = health.state === "ok" || health.state === "unmonitored";
-  const isDirty = Object.values(deployable.handles).some(({ state }) => state === "releasing");
+  const own = handles.flatMap((name) => deployable.handles[name] ?? []);
+  const isDirty = own.some(({ state }) => state === "releasing");
   const isHeldOnly = heldHandles(deployable).length > 0 && !isDirty;
   const isFailed = outcome.result === "failed" && outcome.generation === deployable.imageGeneration;
   return isSound && isWell && hostOnline && !isHeldOnly && !isFailed;

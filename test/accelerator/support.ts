@@ -71,10 +71,10 @@ export function openDoor(
     binding: {
       store,
       catalogue: new Catalogue(store),
-      members: (hostName, provider, deployables) =>
+      provider: (hostName, provider, deployables) =>
         providersOf(shape, hostName, deployables, []).find(
           ({ name }) => providerId(name) === provider,
-        )?.members,
+        ),
     },
     identify: identifierFor({
       settings: { auth: "none", oidc: { issuer: "", audience: "" } },

@@ -32,7 +32,10 @@ beforeEach(async () => {
   binding = {
     store,
     catalogue: new Catalogue(store),
-    members: (_, provider, deployables) => (provider === "rp" ? all(deployables) : undefined),
+    provider: (_, provider, deployables) => {
+      if (provider === "rp-b") return { members: all(deployables), handle: "b" };
+      return provider === "rp" ? { members: all(deployables) } : undefined;
+    },
   };
 });
 
@@ -95,6 +98,15 @@ describe("a claim that is to be bound", () => {
     const claim = await assign(binding, await begun({ required: ["CUSTOM_HW_CRYPTO"] }));
     expect(claim).toMatchObject({ state: "BindFailed", reason: { code: "NO_CAPACITY" } });
   });
+});
+
+test("a provider that stands for one handle gives this one, and waits for this one", async () => {
+  const handles = { a: handleOf(), b: handleOf({ address: "0000:3b:00.1" }) };
+  const card = await addDeployable(store, host, "port0", { handles, sharing: "any" });
+  const first = await assign(binding, await begun({}, "one", "rp-b"));
+  expect(first).toMatchObject({ deployable: card.id, handle: "b" });
+  const second = await assign(binding, await begun({}, "two", "rp-b"));
+  expect(second).toMatchObject({ state: "BindFailed", reason: { code: "NO_CAPACITY" } });
 });
 
 describe("a claim whose cards are all busy", () => {

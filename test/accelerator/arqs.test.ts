@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import type { Deployable } from "#domain/deployable";
 import type { Host } from "#domain/host";
 import { readClaim } from "#store/claims";
-import { readDeployable } from "#store/deployables";
+import { changeDeployable, readDeployable } from "#store/deployables";
 import { quotaKey } from "#store/keys";
 import { setQuota } from "#store/quotas";
 import { addClaimRow, addDeployable, addHost, addImageRow, handleOf, idOf } from "../http/rows.ts";
@@ -195,6 +195,18 @@ describe("binding", () => {
     expect(body.attach_handle_uuid).toMatch(/^[0-9a-f-]{36}$/);
     expect(body.updated_at).not.toBeNull();
     expect((await get(id)).body.attach_handle_uuid).toBe(body.attach_handle_uuid);
+  });
+
+  test("shows the address that the handle has after the cards were numbered anew", async () => {
+    const id = await bound();
+    await changeDeployable(door.store, card, (one) => {
+      const { pf: handle = handleOf() } = one.handles;
+      const handles = { pf: { ...handle, address: "0000:af:00.1" } };
+      return { ...one, handles, revision: one.revision + 1 };
+    });
+    const now = { domain: "0000", bus: "af", device: "00", function: "1" };
+    expect((await get(id)).body.attach_handle_info).toEqual(now);
+    expect((await list(`?instance=${vm}`)).body.arqs[0]?.attach_handle_info).toEqual(now);
   });
 
   test("has the image programmed that the profile names", async () => {

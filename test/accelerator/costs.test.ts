@@ -6,6 +6,7 @@ import { addDeployable, addHost, idOf } from "../http/rows.ts";
 import {
   addDevice,
   admin,
+  agentReports,
   bindOperations,
   type Door,
   member,
@@ -65,11 +66,13 @@ test("a request is made in two", async () => {
   expect(await costOf(async () => await request())).toBe(2);
 });
 
-test("an instance's requests are listed in two, and one request is shown in one", async () => {
+test("an instance's requests are listed in two, one is shown in one; one more once bound", async () => {
   const id = await bound();
-  const list = `${requests}?instance=${vm}`;
-  expect(await costOf(async () => await door.ask("GET", list, nova))).toBe(2);
-  expect(await costOf(async () => await door.ask("GET", `${requests}/${id}`, nova))).toBe(1);
+  const list = async () => await door.ask("GET", `${requests}?instance=${vm}`, nova);
+  const show = async () => await door.ask("GET", `${requests}/${id}`, nova);
+  expect([await costOf(list), await costOf(show)]).toEqual([2, 1]);
+  await agentReports(door.store, card, { clean: false });
+  expect([await costOf(list), await costOf(show)]).toEqual([3, 2]);
 });
 
 test("a request is bound in seven", async () => {

@@ -111,6 +111,7 @@ function listed(images: Map<string, Kept>, url: URL): unknown {
     .filter((one) => !deleted.has(String(one["status"])))
     .filter((one) => (one["tags"] as string[]).includes(query.get("tag") ?? ""))
     .filter((one) => String(one["updated_at"]) >= since)
+    .filter((one) => one["visibility"] !== "community" || query.get("visibility") === "all")
     .toSorted((a, b) => orderOf(a).localeCompare(orderOf(b)));
   const marker = query.get("marker");
   const start = found.findIndex(({ id }) => id === marker) + 1;

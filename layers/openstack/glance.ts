@@ -152,22 +152,6 @@ export async function deleteImage(openstack: OpenStack, id: string): Promise<voi
   if (reply.status !== 404) expectStatus(reply, 204);
 }
 
-/** Sets or replaces properties and `name` or `visibility`, one patch for all. */
-export async function patchImage(
-  openstack: OpenStack,
-  id: string,
-  changes: Readonly<Record<string, string>>,
-): Promise<void> {
-  const operations = Object.entries(changes).map(([name, value]) => ({
-    op: "add",
-    path: `/${name.replaceAll("~", "~0").replaceAll("/", "~1")}`,
-    value,
-  }));
-  const headers = { "content-type": "application/openstack-images-v2.1-json-patch" };
-  const body = JSON.stringify(operations);
-  expectStatus(await send(openstack, { method: "PATCH", path: pathOf(id), headers, body }), 200);
-}
-
 type Call = Omit<OpenStackCall, "service">;
 
 async function send(openstack: OpenStack, call: Call): Promise<OpenStackReply> {

@@ -24,7 +24,7 @@ export interface Binding {
     hostName: string,
     provider: string,
     deployables: readonly Deployable[],
-  ) => Pick<Provider, "members" | "handle"> | undefined;
+  ) => Pick<Provider, "members" | "handle" | "traits"> | undefined;
 }
 
 const mostTries = 8;
@@ -92,6 +92,8 @@ async function assignOnce(binding: Binding, claim: Claim): Promise<Claim | "agai
 interface Member {
   readonly deployable: Deployable;
   readonly handles: readonly string[];
+  /** Traits that its provider shows for it alone, also those in another system's words. */
+  readonly shown: readonly string[];
 }
 
 async function membersOf({ store, provider }: Binding, claim: Claim): Promise<readonly Member[]> {
@@ -101,10 +103,10 @@ async function membersOf({ store, provider }: Binding, claim: Claim): Promise<re
   const found = provider(hostName, id, deployables);
   return deployables.flatMap((deployable) => {
     if (found?.members.includes(deployable.id) !== true) return [];
-    const { handle } = found;
-    return [
-      { deployable, handles: handle === undefined ? Object.keys(deployable.handles) : [handle] },
-    ];
+    const { handle, members, traits } = found;
+    const shown = members.length === 1 ? traits : [];
+    const handles = handle === undefined ? Object.keys(deployable.handles) : [handle];
+    return [{ deployable, handles, shown }];
   });
 }
 
@@ -142,19 +144,21 @@ function optionsOf(
   members: readonly Member[],
   images: readonly (ActiveImage | undefined)[],
 ): readonly Option[] {
-  return images.flatMap((image) => {
-    const need: Requirement = {
-      project: claim.project,
-      resourceClasses: [],
-      required: claim.asks?.required ?? [],
-      forbidden: claim.asks?.forbidden ?? [],
-      image,
-    };
-    return members
-      .filter(({ deployable: one }) => image === undefined || isCompatible(one, image))
-      .filter(({ deployable: one }) => misfits(one, need).length === 0)
-      .map((member) => ({ ...member, image, need }));
-  });
+  const { project, asks } = claim;
+  return images.flatMap((image) =>
+    members
+      .filter(({ deployable }) => image === undefined || isCompatible(deployable, image))
+      .map((member): Option => {
+        const required = (asks?.required ?? []).filter((trait) => !member.shown.includes(trait));
+        const forbidden = asks?.forbidden ?? [];
+        return {
+          ...member,
+          image,
+          need: { project, resourceClasses: [], required, forbidden, image },
+        };
+      })
+      .filter(({ deployable, need }) => misfits(deployable, need).length === 0),
+  );
 }
 
 /** The first image that some card can take now, on the card with the best rank. */

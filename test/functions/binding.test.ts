@@ -33,8 +33,9 @@ beforeEach(async () => {
     store,
     catalogue: new Catalogue(store),
     provider: (_, provider, deployables) => {
-      if (provider === "rp-b") return { members: all(deployables), handle: "b" };
-      return provider === "rp" ? { members: all(deployables) } : undefined;
+      const known = { members: all(deployables), traits: ["CUSTOM_SHOWN"] };
+      if (provider === "rp-b") return { ...known, handle: "b" };
+      return provider === "rp" ? known : undefined;
     },
   };
 });
@@ -98,6 +99,16 @@ describe("a claim that is to be bound", () => {
     const claim = await assign(binding, await begun({ required: ["CUSTOM_HW_CRYPTO"] }));
     expect(claim).toMatchObject({ state: "BindFailed", reason: { code: "NO_CAPACITY" } });
   });
+});
+
+test("a trait that the provider shows for its one card counts, in whatever words it is", async () => {
+  await addDeployable(store, host, "port0");
+  const required = ["CUSTOM_SHOWN", "CUSTOM_HW_INTEL"];
+  expect(await assign(binding, await begun({ required }, "one"))).toMatchObject({ handle: "pf" });
+  await addDeployable(store, host, "port1");
+  await addDeployable(store, host, "port2");
+  const among = await assign(binding, await begun({ required }, "two"));
+  expect(among.reason?.code).toBe("NO_CAPACITY");
 });
 
 test("a provider that stands for one handle gives this one, and waits for this one", async () => {

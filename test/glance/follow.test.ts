@@ -57,7 +57,7 @@ describe("what Glance says of an image", () => {
       hash: there.hash,
     });
     expect(facts({ visibility: "community" }).visibility).toBe("public");
-    expect(facts({ visibility: "shared" }).visibility).toBe("shared");
+    expect(facts({ visibility: "shared" }).visibility).toBe("private");
     expect(facts({ visibility: "else" }).visibility).toBe("private");
   });
 

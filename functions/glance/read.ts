@@ -10,7 +10,6 @@ import { isUuid } from "#protocol/uuid";
 /** The tag that makes an image of Glance an FPGA image. */
 export const fpgaTag = "FPGA";
 
-/** Who Glance shows an image to, in our words. Here nobody is shown more than his project or all. */
 /**
  * What a Glance visibility is here. `shared` is what Glance makes of an image when nothing is said:
  * it is its owner's and its members', whom we do not know, so it is nobody else's here.

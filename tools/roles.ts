@@ -28,7 +28,7 @@ interface Permission {
 const bookkeeping = ["IDEMPOTENCY", "EVENTS", "OUTBOX", "INTENT"];
 const lending = ["HOST", "CARD", "DPL", "CLAIM", "INSTANCE", "RP"];
 const agentSession: Permission = {
-  reads: [...lending, "CONNECTION", "IMAGE", "KEY", "SECRET"],
+  reads: [...lending, "CONNECTION", "FLEET", "IMAGE", "KEY", "SECRET"],
   writes: [...lending, "CONNECTION", "SECRET", "QUOTA", ...bookkeeping],
   indexes: ["gsi1", "gsi2"],
   gets: ["verified"],
@@ -143,8 +143,17 @@ export const permissions: Readonly<Record<string, Permission>> = {
     puts: ["images", "verified"],
   },
   sweep: {
-    reads: [...lending, "CONNECTION", "IMAGE", "QUOTA", "JOIN", "PROFILE", ...bookkeeping],
-    writes: [...lending, "CONNECTION", "IMAGE", "PROFILE", "QUOTA", "JOIN", ...bookkeeping],
+    reads: [...lending, "CONNECTION", "FLEET", "IMAGE", "QUOTA", "JOIN", "PROFILE", ...bookkeeping],
+    writes: [
+      ...lending,
+      "CONNECTION",
+      "FLEET",
+      "IMAGE",
+      "PROFILE",
+      "QUOTA",
+      "JOIN",
+      ...bookkeeping,
+    ],
     indexes: ["gsi1", "gsi2", "gsi3"],
     gets: ["verified"],
     sockets: ["POST", "DELETE"],

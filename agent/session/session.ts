@@ -149,6 +149,7 @@ export class Session {
     this.#kind = kind;
     this.#refusal = undefined;
     this.#resigned = false;
+    this.#backoff.learn(welcome.reconnectMs);
     this.#backoff.succeeded();
     if (kind === "socket") this.#socketFailures = 0;
     reconciler.welcome(welcome);

@@ -10,6 +10,7 @@ import { readClaim } from "#store/claims";
 import { changeDeployable, deployablesOf, isOwed, repushMs } from "#store/deployables";
 import { dueRows } from "#store/due";
 import { eq, set } from "#store/expression";
+import { refreshFleetSize } from "#store/fleet-size";
 import { beatOf, beatUnchanged, changeHost, readBeat, replaceBeat } from "#store/hosts";
 import { deployableKey, due } from "#store/keys";
 import { failOverdue, releaseOverdue } from "#store/release";
@@ -43,7 +44,8 @@ export interface Sweeping extends Dispatching {
 
 /**
  * Settles every obligation that is due: silent hosts, binding deadlines, leases, card
- * operations, wishes whose push was lost. Each row on its own, so one that fails never holds up the others; it stays due.
+ * operations, wishes whose push was lost. Each row on its own, so one that fails never holds up the
+ * others; it stays due. Then counts the fleet, when that is due.
  */
 export async function sweep(sweeping: Sweeping): Promise<Swept> {
   const swept = {
@@ -58,7 +60,19 @@ export async function sweep(sweeping: Sweeping): Promise<Swept> {
     const outcome = await settleSafely(sweeping, item);
     if (outcome !== undefined) swept[outcome] += 1;
   }
+  if (!(await countSafely(sweeping.store))) swept.failures += 1;
   return swept;
+}
+
+/** Last, and no reason to fail: an older count serves as well. */
+async function countSafely(store: Store): Promise<boolean> {
+  try {
+    await refreshFleetSize(store);
+    return true;
+  } catch (error) {
+    console.error(error);
+    return false;
+  }
 }
 
 async function settleSafely(sweeping: Sweeping, item: Item): Promise<Outcome> {

@@ -1,11 +1,12 @@
 import { type Deployable } from "#domain/deployable";
 import { Fault } from "#domain/faults";
-import type { Beat, Host } from "#domain/host";
+import { type Beat, type Host, reconnectWindowMs } from "#domain/host";
 import { hostLifecycle, next } from "#domain/lifecycle";
 import { lift, mark } from "#domain/transitions";
 import type { Hello, Marks, Welcome } from "#protocol/wire/messages";
 import { protocolVersion } from "#protocol/wire/shapes";
 import { changeDeployable, deployablesOf } from "#store/deployables";
+import { fleetSize } from "#store/fleet-size";
 import { changeHost, hostUnchanged, readBeat, replaceBeat } from "#store/hosts";
 import { chainHead } from "#store/receipts";
 import type { Store } from "#store/store";
@@ -116,9 +117,10 @@ async function welcomeOf(
   hello: Hello,
 ): Promise<Welcome> {
   const { store, host, epoch } = session;
-  const heads = await Promise.all(
-    deployables.map(async ({ id }) => [id, await chainHead(store, id)] as const),
-  );
+  const [hosts, ...heads] = await Promise.all([
+    fleetSize(store),
+    ...deployables.map(async ({ id }) => [id, await chainHead(store, id)] as const),
+  ]);
   const chainHeads = heads.flatMap(([id, head]) =>
     head === undefined ? [] : [[id, { number: head.body.number, digest: head.digest }] as const],
   );
@@ -129,6 +131,7 @@ async function welcomeOf(
     floors: Object.fromEntries(deployables.map((one) => [one.id, floorsOf(one)])),
     chainHeads: Object.fromEntries(chainHeads),
     wants: host.inventoryHash === hello.inventoryHash ? [] : ["inventory"],
+    reconnectMs: reconnectWindowMs(hosts),
   };
 }
 

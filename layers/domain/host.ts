@@ -52,3 +52,11 @@ export interface Device {
   readonly createdAt?: number | undefined;
   readonly updatedAt: number;
 }
+
+/** New sockets per second of the whole fleet, below the 500 of the gateway (serverless.md §9). */
+const connectsPerSecond = 300;
+
+/** Narrowest reconnect window of a host in a fleet of `hosts`, ms; a small fleet needs no more than 1 s. */
+export function reconnectWindowMs(hosts: number): number {
+  return Math.max(1000, Math.ceil((hosts / connectsPerSecond) * 1000));
+}

@@ -62,6 +62,8 @@ export const profileUseKey = (profile: string, claim: string): Key => ({
   pk: `PROFILE#${profile}`,
   sk: `CLAIM#${claim}`,
 });
+/** How many hosts there are, counted now and then. */
+export const fleetKey = (): Key => ({ pk: "FLEET#hosts", sk: "FLEET" });
 export const imageKey = (id: string): Key => ({ pk: `IMAGE#${id}`, sk: "IMAGE" });
 /** How far Glance's images were followed. */
 export const glanceCursorKey = (): Key => ({ pk: "GLANCE#cursor", sk: "CURSOR" });

@@ -6,6 +6,8 @@ import { protocolVersion } from "#protocol/wire/shapes";
 import { openConnection, readConnection } from "#store/connections";
 import { readDeployable } from "#store/deployables";
 import { changeHost, readBeat, readHost } from "#store/hosts";
+import { fleetKey } from "#store/keys";
+import { rowOf } from "#store/rows";
 import { exchange } from "../../functions/exchange/exchange.ts";
 import { type ConnectEvent, connect } from "../../functions/socket/connect.ts";
 import { addDeployable, addHost, idOf, type TestStore, testStore } from "../http/rows.ts";
@@ -77,5 +79,29 @@ describe("a key that is used from a second machine", () => {
   test("a token of a host that cannot be is refused like any other", async () => {
     const token = await tokenFrom("a machine", newKey().key, "a".repeat(3000));
     expect(await connecting(token)).toMatchObject({ statusCode: 401 });
+  });
+});
+
+describe("the window of a reconnect", () => {
+  const asked = async () => {
+    const { replies } = await greet("a key");
+    return replies.find((reply) => reply.type === "welcome")?.reconnectMs;
+  };
+
+  test("is a second before the fleet was counted", async () => {
+    await addHost(store, "node1");
+    expect(await asked()).toBe(1000);
+  });
+
+  test.each([
+    [1, 1000],
+    [300, 1000],
+    [301, 1004],
+    [10_000, 33_334],
+  ])("of %i hosts is %i ms", async (hosts, ms) => {
+    await addHost(store, "node1");
+    const value = { hosts, countedAt: store.now() };
+    await store.table.write([{ kind: "put", item: rowOf(fleetKey(), "fleet", value) }]);
+    expect(await asked()).toBe(ms);
   });
 });

@@ -1,9 +1,11 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { Claim } from "#domain/claim";
+import { Fault } from "#domain/faults";
 import type { Host } from "#domain/host";
 import { mark } from "#domain/transitions";
 import { readClaim, replaceClaim } from "#store/claims";
 import { changeDeployable, readDeployable } from "#store/deployables";
+import { fleetSize, refreshFleetSize } from "#store/fleet-size";
 import { changeHost, readBeat, readHost, replaceBeat } from "#store/hosts";
 import { readOwedEvent } from "#store/outbox";
 import { openQuota } from "#store/quotas";
@@ -181,5 +183,50 @@ describe("a claim that waits for a card", () => {
     store.pass(3_600_000);
     expect(await swept()).toMatchObject({ missedDeadlines: 1 });
     expect(await readClaim(store, claim.id)).toBeUndefined();
+  });
+});
+
+describe("the number of hosts", () => {
+  test("is counted at the first sweep and then once an hour, without those that were removed", async () => {
+    await addHost(store, "node2", { state: "offline" });
+    await addHost(store, "node3", { state: "removed" });
+    expect(await fleetSize(store)).toBe(0);
+    await swept();
+    expect(await fleetSize(store)).toBe(2);
+    await addHost(store, "node4");
+    store.pass(3_599_999);
+    await swept();
+    expect(await fleetSize(store)).toBe(2);
+    store.pass(1);
+    await swept();
+    expect(await fleetSize(store)).toBe(3);
+  });
+
+  test("is right when the list of hosts has several pages", async () => {
+    const pages: Table = {
+      ...store.table,
+      query: async (query) => await store.table.query({ ...query, limit: 1 }),
+    };
+    for (const name of ["node2", "node3"]) await addHost(store, name);
+    await swept(pages);
+    expect(await fleetSize(store)).toBe(3);
+  });
+
+  test("is counted by one of two sweeps that overlap", async () => {
+    const both = await Promise.all([refreshFleetSize(store), refreshFleetSize(store)]);
+    expect(both.toSorted()).toEqual([false, true]);
+  });
+
+  test("that cannot be counted is a failure of its own and holds up nothing", async () => {
+    store.pass(120_001);
+    const broken: Table = {
+      ...store.table,
+      query: async (query) => {
+        if (query.pk === "HOSTS") throw new Fault("TABLE_UNAVAILABLE");
+        return await store.table.query(query);
+      },
+    };
+    expect(await swept(broken)).toMatchObject({ silentHosts: 1, failures: 1 });
+    expect(await fleetSize(store)).toBe(0);
   });
 });

@@ -103,6 +103,8 @@ export const welcome = z.looseObject({
   /** The newest receipt of each chain; a deployable without receipts is absent. */
   chainHeads: z.record(uuid, z.looseObject({ number: counter, digest: label })),
   wants: z.array(z.enum(["inventory"])),
+  /** Narrowest window of a reconnect, ms: a large fleet that was cut off must not come back at once. */
+  reconnectMs: z.optional(counter),
 });
 
 /** The wish for one handle. Without `claim`, `clean: true` asks for its own clean-up (FLR). */

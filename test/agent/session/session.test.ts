@@ -253,6 +253,18 @@ test("a superseded session does not come back within 60 s", async () => {
   await world.time.until(() => world.cloud.sockets.length === 2, "back later", 500);
 });
 
+test("a lost socket comes back within the window that the welcome asked for", async () => {
+  world = await makeWorld();
+  world.cloud.reconnectMs = 30_000;
+  await world.start({ random: () => 0.5 });
+  await connected();
+  socket().end(1006);
+  await world.time.advance(14_900);
+  await world.time.settle();
+  expect(world.cloud.sockets).toHaveLength(1);
+  await world.time.until(() => world.cloud.epoch === 2, "back in the middle of the window");
+});
+
 test.each(["HOST_REVOKED", "HOST_IDENTITY_CONFLICT", "UNSUPPORTED_PROTOCOL"])(
   "a refusal with %s is not repeated at once",
   async (code) => {

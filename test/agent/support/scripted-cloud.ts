@@ -52,6 +52,8 @@ export class ScriptedCloud {
   readonly images = new Map<string, Buffer>();
   inventory: readonly InventoryDevice[] = [];
   inventoryHash = "";
+  /** What welcomes say of the window of a reconnect; absent: nothing, as older clouds do. */
+  reconnectMs: number | undefined;
   readonly #parts = new Map<string, InventoryDevice[]>();
   epoch = 0;
   /** The newest session; older ones are not heard. */
@@ -167,6 +169,7 @@ export class ScriptedCloud {
       floors: this.floors,
       chainHeads: Object.fromEntries(heads),
       wants: hello.inventoryHash === this.inventoryHash ? [] : ["inventory"],
+      ...(this.reconnectMs === undefined ? {} : { reconnectMs: this.reconnectMs }),
     });
   }
 

@@ -10,12 +10,14 @@ import { handler } from "./handler.ts";
 import { host } from "./host.ts";
 import { ingest } from "./ingest.ts";
 import { placement } from "./placement.ts";
+import { storm } from "./storm.ts";
 import { table } from "./table.ts";
 
 /** In this order: the agent's benchmark runs the bundle that `bundles` builds. */
 const benchmarks = [
   handler,
   claims,
+  storm,
   accelerator,
   dispatch,
   ingest,

@@ -18,19 +18,20 @@ interface List<Entry> {
   readonly items: readonly Entry[];
 }
 
-/** Longest wait for anything in a tour, in milliseconds. */
+/** Longest wait for anything in a tour. */
 const patienceMs = 30_000;
 
 /** Looks every 50 ms until `look` gives something; fails with what was waited for. */
 export async function until<Found>(
   what: string,
   look: () => Promise<Found | undefined>,
+  ms: number = patienceMs,
 ): Promise<Found> {
-  const end = Date.now() + patienceMs;
+  const end = Date.now() + ms;
   for (;;) {
     const found = await look();
     if (found !== undefined) return found;
-    if (Date.now() > end) throw new Error(`waited ${patienceMs / 1000} s in vain: ${what}`);
+    if (Date.now() > end) throw new Error(`waited ${ms / 1000} s in vain: ${what}`);
     await new Promise((resolve) => {
       setTimeout(resolve, 50);
     });

@@ -5,18 +5,23 @@ import { S3Client } from "@aws-sdk/client-s3";
 import type { DeployableView } from "#protocol/http/deployables";
 import type { ImageView } from "#protocol/http/images";
 import type { CardCounts } from "../../agent/host/memory-kernel/cards.ts";
+import type { Environment } from "../../functions/entry.ts";
 import { type Cloud, startCloud } from "../../localstack/cloud.ts";
 import { type Api, apiOf } from "../../localstack/hosts/api.ts";
 import { type SimulatedHost, startSimulatedHost } from "../../localstack/hosts/simulated-host.ts";
 import type { TourBitstream } from "../../localstack/tour/bitstreams.ts";
 import { until, upload } from "../../localstack/tour/steps.ts";
+import { forgetAccelerators, freeInPlacement } from "./placement-view.ts";
+import { flavorWith } from "./servers.ts";
 import { osSettings, serviceAccount } from "./services/keystone.ts";
-import { type Answer, rest, restOk } from "./services/rest.ts";
+import { type Answer, rest } from "./services/rest.ts";
 import type { SharedStack } from "./shared.ts";
 
 /** An offline cloud that belongs to the stack: Keystone says who calls, Placement and Nova hear of it. */
 export interface Gatehouse {
   readonly cloud: Pick<Cloud, "url" | "bucketUrl" | "bucket" | "region">;
+  /** What the functions see. */
+  readonly environment: Environment;
   /** The native API as Keystone's admin. */
   readonly api: Api;
   /** A token of Keystone's admin. */
@@ -35,6 +40,10 @@ export interface Gatehouse {
   readonly upload: (bitstream: TourBitstream) => Promise<ImageView>;
   /** Makes a device profile of these groups; its name. */
   readonly profile: (groups: readonly Readonly<Record<string, string>>[]) => Promise<string>;
+  /** Makes a flavor whose servers get what these groups of a new device profile ask for; its id. */
+  readonly flavor: (...groups: readonly Readonly<Record<string, string>>[]) => Promise<string>;
+  /** Binds a request of one accelerator as Nova would, with a service token; its uuid. */
+  readonly bind: (profile: string, place: Readonly<Record<string, string>>) => Promise<string>;
   readonly deployables: () => Promise<readonly DeployableView[]>;
   /** Accelerator requests of all projects, or of one instance, as Cyborg shows them. */
   readonly arqs: (instance?: string) => Promise<readonly Arq[]>;
@@ -90,6 +99,7 @@ export async function startGatehouse(
   const gatehouse = await joinStack(stack, cloud, { dataDir, credentials });
   return {
     ...gatehouse,
+    environment: cloud.environment,
     failures,
     close: async () => {
       await gatehouse.close();
@@ -127,9 +137,17 @@ export async function joinStack(
         ...(more.serviceToken === undefined ? {} : { "x-service-token": more.serviceToken }),
       },
     });
+  const profile: Gatehouse["profile"] = async (groups) => {
+    const name = `profile-${crypto.randomUUID()}`;
+    const json = [{ name, groups }];
+    const { status, body } = await accelerator("POST", "/device_profiles", { json });
+    if (status !== 201) throw new Error(`no profile: ${status} ${JSON.stringify(body)}`);
+    return name;
+  };
   const tour = { api, s3, bucket: cloud.bucket, project, say: () => undefined };
   return {
     cloud,
+    environment: {},
     api,
     token,
     failures: [],
@@ -148,12 +166,21 @@ export async function joinStack(
       hosts.push(host);
       return host;
     },
-    async profile(groups) {
-      const name = `profile-${crypto.randomUUID()}`;
-      const json = [{ name, groups }];
-      const { status, body } = await accelerator("POST", "/device_profiles", { json });
-      if (status !== 201) throw new Error(`no profile: ${status} ${JSON.stringify(body)}`);
-      return name;
+    profile,
+    flavor: async (...groups) =>
+      await flavorWith(stack, token, { "accel:device_profile": await profile(groups) }),
+    async bind(name, place) {
+      const json = { device_profile_name: name };
+      const made = await accelerator<{ arqs: Arq[] }>("POST", "/accelerator_requests", { json });
+      const { uuid = "" } = made.body.arqs[0] ?? {};
+      const patch = Object.entries(place).map(([key, value]) => {
+        return { op: "add", path: `/${key}`, value };
+      });
+      const serviceToken = await stack.catalog.token(serviceAccount("nova"));
+      const more = { json: { [uuid]: patch }, serviceToken };
+      const { status, body } = await accelerator("PATCH", "/accelerator_requests", more);
+      if (status !== 202) throw new Error(`no bind: ${status} ${JSON.stringify(body)}`);
+      return uuid;
     },
     async deployables() {
       return (await api<{ items: DeployableView[] }>("GET", "/v1/deployables?limit=200")).items;
@@ -170,64 +197,7 @@ export async function joinStack(
     close: async () => {
       await Promise.allSettled(hosts.map(async (host) => await host.stop()));
       s3.destroy();
-      await forget(stack, token);
+      await forgetAccelerators(stack, token);
     },
   };
-}
-
-interface ProviderRow {
-  readonly uuid: string;
-  readonly name: string;
-  readonly parent_provider_uuid: string | null;
-}
-
-interface Placement {
-  <Body>(method: string, path: string): Promise<Body>;
-}
-
-function placementOf({ where }: SharedStack, token: string): Placement {
-  const headers = { "openstack-api-version": "placement 1.38" };
-  return async <Body>(method: string, path: string) =>
-    await restOk<Body>({ method, url: `${where.placementUrl}${path}`, token, headers });
-}
-
-async function childProviders(placement: Placement): Promise<readonly ProviderRow[]> {
-  const { resource_providers: rows } = await placement<{ resource_providers: ProviderRow[] }>(
-    "GET",
-    "/resource_providers",
-  );
-  return rows.filter((row) => row.parent_provider_uuid !== null);
-}
-
-/** What could be allocated now: total less reserved less used, over all providers. */
-export async function freeInPlacement(
-  stack: SharedStack,
-  token: string,
-  resourceClass: string,
-): Promise<number> {
-  const placement = placementOf(stack, token);
-  const free = (await childProviders(placement)).map(async ({ uuid }) => {
-    const path = `/resource_providers/${uuid}`;
-    const { inventories } = await placement<{
-      inventories: Record<string, { total: number; reserved: number }>;
-    }>("GET", `${path}/inventories`);
-    const { usages } = await placement<{ usages: Record<string, number> }>("GET", `${path}/usages`);
-    const held = inventories[resourceClass];
-    return held === undefined ? 0 : held.total - held.reserved - (usages[resourceClass] ?? 0);
-  });
-  return (await Promise.all(free)).reduce((sum, one) => sum + one, 0);
-}
-
-/** The next file starts with a compute node that has no accelerators. */
-async function forget(stack: SharedStack, token: string): Promise<void> {
-  const placement = placementOf(stack, token);
-  for (const { uuid } of await childProviders(placement)) {
-    const path = `/resource_providers/${uuid}`;
-    const { allocations } = await placement<{ allocations: object }>("GET", `${path}/allocations`);
-    // What a failed test left behind must not make the next file fail.
-    for (const consumer of Object.keys(allocations)) {
-      await placement("DELETE", `/allocations/${consumer}`);
-    }
-    await placement("DELETE", path);
-  }
 }

@@ -1,10 +1,14 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeAll, expect, test } from "vitest";
 import type { ImageView } from "#protocol/http/images";
 import type { QuotaView } from "#protocol/http/settings";
+import { releaseOrphans } from "../../functions/openstack/orphans.ts";
+import { openstackFrom } from "../../functions/parts/openstack.ts";
+import { storeFrom } from "../../functions/parts/store.ts";
 import type { SimulatedHost } from "../../localstack/hosts/simulated-host.ts";
 import { keptCredentials } from "../../localstack/settings.ts";
 import { cryptoGbs } from "../../localstack/tour/bitstreams.ts";
@@ -12,7 +16,7 @@ import { until } from "../../localstack/tour/steps.ts";
 import { type Gatehouse, gatehouseSettings, joinStack, startGatehouse } from "./gatehouse.ts";
 import { bootImage, type Servers, serversOf } from "./servers.ts";
 import { freePort } from "./services/process.ts";
-import { startRelay } from "./services/relay.ts";
+import { type Relay, startRelay } from "./services/relay.ts";
 import { type SharedStack, sharedStack } from "./shared.ts";
 
 const intel = "CUSTOM_FPGA_INTEL_VF";
@@ -45,12 +49,27 @@ async function sceneOf(gatehouse: Gatehouse, speed?: number): Promise<Scene> {
   const host = await gatehouse.addHost(stack.where.computeName, { dfl: 1 }, speed);
   const image = await gatehouse.upload(cryptoGbs(region));
   const servers = serversOf(stack, gatehouse.token, bootDisk);
-  const profile = await gatehouse.profile([
-    { [`resources:${intel}`]: "1", "accel:bitstream_id": image.id },
-  ]);
-  const flavor = await servers.flavor({ "accel:device_profile": profile });
+  const flavor = await gatehouse.flavor({
+    [`resources:${intel}`]: "1",
+    "accel:bitstream_id": image.id,
+  });
+  closing.push(servers.removeAll);
   await gatehouse.placed(intel, 2);
   return { gatehouse, host, servers, image, flavor };
+}
+
+/** Nova comes to the cloud through a relay that keeps what it asked. */
+async function relayTo(url: string): Promise<Relay> {
+  const relay = await startRelay(url);
+  closing.push(relay.stop);
+  await stack.catalog.endpoint("accelerator", `${relay.url}/accelerator/v2`);
+  return relay;
+}
+
+/** Before its first look Nova gives up when we are away; after it, it waits for our event. */
+async function novaWaits({ seen }: Relay, server: string): Promise<void> {
+  const look = `GET /accelerator/v2/accelerator_requests?instance=${server} 200`;
+  await until("Nova to wait", async () => seen.includes(look) || undefined);
 }
 
 async function nothingHeld({ api, arqs }: Gatehouse): Promise<void> {
@@ -84,6 +103,79 @@ test("a server whose card cannot be programmed is told so at once and leaves not
   expect(gatehouse.failures).toEqual([]);
 }, 60_000);
 
+test("a server that is deleted in the middle of its bind leaves nothing behind", async () => {
+  const gatehouse = await startGatehouse(stack);
+  closing.push(gatehouse.close);
+  const relay = await relayTo(gatehouse.cloud.url);
+  const { servers, flavor } = await sceneOf(gatehouse, 0.5);
+  const id = await servers.boot(flavor);
+  await novaWaits(relay, id);
+  expect((await gatehouse.deployables()).map(({ state }) => state)).toContain("programming");
+  await servers.remove(id);
+  await nothingHeld(gatehouse);
+  await gatehouse.placed(intel, 2);
+  expect(gatehouse.failures).toEqual([]);
+}, 120_000);
+
+test("requests of servers that Nova does not know are released, those of others are kept", async () => {
+  const gatehouse = await startGatehouse(stack);
+  closing.push(gatehouse.close);
+  const { servers, flavor } = await sceneOf(gatehouse);
+  const id = await servers.boot(flavor);
+  await servers.settled(id, "ACTIVE");
+  const [kept] = await gatehouse.arqs(id);
+  const profile = await gatehouse.profile([{ [`resources:${intel}`]: "1" }]);
+  const lost = await gatehouse.bind(profile, {
+    hostname: stack.where.computeName,
+    device_rp_uuid: kept?.device_rp_uuid ?? "",
+    instance_uuid: randomUUID(),
+  });
+  await until(
+    "both to be bound",
+    async () => (await gatehouse.arqs()).every(({ state }) => state === "Bound") || undefined,
+  );
+  const { environment } = gatehouse;
+  const openstack = openstackFrom(environment);
+  if (openstack === undefined) throw new Error("no cloud is configured");
+  const heard: string[] = [];
+  const passAt = async (aheadMs: number) =>
+    await releaseOrphans({
+      store: { ...storeFrom(environment), now: () => Date.now() + aheadMs },
+      openstack,
+      log: (message) => heard.push(message),
+    });
+  expect(await passAt(0)).toBe(0);
+  expect(await passAt(11 * 60_000)).toBe(1);
+  expect(heard).toEqual([expect.stringContaining(lost)]);
+  expect(await gatehouse.arqs()).toEqual([kept]);
+  await servers.remove(id);
+  await nothingHeld(gatehouse);
+}, 120_000);
+
+test("Nova hears of a bind that ended while it could not be reached", async () => {
+  const relay = await startRelay(stack.where.novaUrl.replace(/\/v2\.1$/, ""));
+  closing.push(relay.stop);
+  const gatehouse = await startGatehouse(stack, { NOVA_ENDPOINT: `${relay.url}/v2.1` });
+  closing.push(gatehouse.close);
+  const { servers, flavor } = await sceneOf(gatehouse, 0.5);
+  relay.cut(true);
+  const id = await servers.boot(flavor);
+  await until("the request to be bound", async () => {
+    const [arq] = await gatehouse.arqs(id);
+    return arq?.state === "Bound" || undefined;
+  });
+  relay.cut(false);
+  await until(
+    "the server to run",
+    async () => {
+      return (await servers.show(id))?.status === "ACTIVE" || undefined;
+    },
+    90_000,
+  );
+  await servers.remove(id);
+  await nothingHeld(gatehouse);
+}, 180_000);
+
 test("a cloud that is killed in the middle of a bind goes on with it when it is back", async () => {
   const dataDir = await mkdtemp(join(tmpdir(), "gatehouse-test-"));
   closing.push(async () => await rm(dataDir, { recursive: true, force: true }));
@@ -99,15 +191,11 @@ test("a cloud that is killed in the middle of a bind goes on with it when it is 
   const credentials = keptCredentials(dataDir);
   const gatehouse = await joinStack(stack, place, { dataDir, credentials });
   closing.push(gatehouse.close);
-  const relay = await startRelay(place.url);
-  closing.push(relay.stop);
-  await stack.catalog.endpoint("accelerator", `${relay.url}/accelerator/v2`);
+  const relay = await relayTo(place.url);
   // A fifth of a real card's speed: the kill falls into the four seconds of the program.
   const { servers, flavor, image } = await sceneOf(gatehouse, 0.2);
   const id = await servers.boot(flavor);
-  // Before its first look Nova has nothing to wait for; after it, it waits for our event.
-  const look = `GET /accelerator/v2/accelerator_requests?instance=${id} 200`;
-  await until("Nova to wait", async () => relay.seen.includes(look) || undefined);
+  await novaWaits(relay, id);
   expect((await gatehouse.deployables()).map(({ state }) => state)).toContain("programming");
   await ended(cloud, "SIGKILL");
   cloud = await startedCloud(dataDir, port);

@@ -13,12 +13,10 @@ export interface Server {
 
 /** Nova's HTTP API as one account. */
 export interface Servers {
-  /** Makes a flavor with these extra specs; its id. */
-  readonly flavor: (specs: Readonly<Record<string, string>>) => Promise<string>;
-  /** Asks for a server without ports; whatever Nova answers. */
-  readonly create: (flavor: string) => Promise<Answer<{ readonly server: Server }>>;
-  /** As create; the id of a server on its way. */
+  /** Asks for a server without ports; the id of a server on its way. */
   readonly boot: (flavor: string) => Promise<string>;
+  /** Asks for so many servers at once; their ids. */
+  readonly bootMany: (flavor: string, count: number) => Promise<readonly string[]>;
   readonly show: (id: string) => Promise<Server | undefined>;
   /** Sends an action such as `{ reboot: { type: "HARD" } }`; whatever Nova answers. */
   readonly act: (id: string, action: Readonly<Record<string, unknown>>) => Promise<Answer>;
@@ -28,40 +26,61 @@ export interface Servers {
   readonly ended: (id: string) => Promise<Server>;
   /** Deletes the server and waits until Nova no longer knows it. */
   readonly remove: (id: string) => Promise<void>;
+  /** Removes every server of the account: what a failed test left must not fail the next. */
+  readonly removeAll: () => Promise<void>;
 }
 
 /** 2.90 is the newest of Nova 26. */
 const headers = { "openstack-api-version": "compute 2.90" };
 
-/** Nova's API with this token; servers boot from `image`. */
-export function serversOf({ where }: SharedStack, token: string, image: string): Servers {
-  const send = async <Body>(method: string, path: string, json?: unknown) =>
+type Send = <Body>(method: string, path: string, json?: unknown) => Promise<Answer<Body>>;
+
+function novaOf({ where }: SharedStack, token: string): Send {
+  return async <Body>(method: string, path: string, json?: unknown) =>
     await rest<Body>({ method, url: `${where.novaUrl}${path}`, token, headers, json });
+}
+
+/** Makes a flavor for everybody with these extra specs, as admin; its id. */
+export async function flavorWith(
+  stack: SharedStack,
+  adminToken: string,
+  specs: Readonly<Record<string, string>>,
+): Promise<string> {
+  const send = novaOf(stack, adminToken);
+  const flavor = { name: `flavor-${crypto.randomUUID()}`, ram: 64, vcpus: 1, disk: 1 };
+  const { body } = await send<{ flavor: { id: string } }>("POST", "/flavors", { flavor });
+  const { id } = body.flavor;
+  await send("POST", `/flavors/${id}/os-extra_specs`, { extra_specs: specs });
+  return id;
+}
+
+/** Nova's API with this token; servers boot from `image`. */
+export function serversOf(stack: SharedStack, token: string, image: string): Servers {
+  const send = novaOf(stack, token);
   const show = async (id: string) => {
     const { status, body } = await send<{ server: Server }>("GET", `/servers/${id}`);
     return status === 404 ? undefined : body.server;
   };
-  let made = 0;
-  const create = async (flavorRef: string) => {
-    made += 1;
-    const server = { name: `server-${made}`, imageRef: image, flavorRef, networks: "none" };
-    return await send<{ server: Server }>("POST", "/servers", { server });
+  const remove = async (id: string) => {
+    await send("DELETE", `/servers/${id}`);
+    await until(`server ${id} to be gone`, async () => (await show(id)) === undefined || undefined);
+  };
+  const create = async (flavorRef: string, more: object) => {
+    const name = `server-${crypto.randomUUID()}`;
+    const server = { name, imageRef: image, flavorRef, networks: "none", ...more };
+    const asked = await send<{ server: Server }>("POST", "/servers", { server });
+    if (asked.status !== 202) {
+      throw new Error(`no server: ${asked.status} ${JSON.stringify(asked.body)}`);
+    }
+    return { name, id: asked.body.server.id };
   };
   return {
     show,
-    create,
-    async boot(flavorRef) {
-      const { status, body } = await create(flavorRef);
-      if (status !== 202) throw new Error(`no server: ${status} ${JSON.stringify(body)}`);
-      return body.server.id;
-    },
-    async flavor(specs) {
-      const name = `flavor-${crypto.randomUUID()}`;
-      const flavor = { name, ram: 64, vcpus: 1, disk: 0 };
-      const answer = await send<{ flavor: { id: string } }>("POST", "/flavors", { flavor });
-      const { id } = answer.body.flavor;
-      await send("POST", `/flavors/${id}/os-extra_specs`, { extra_specs: specs });
-      return id;
+    boot: async (flavorRef) => (await create(flavorRef, {})).id,
+    async bootMany(flavorRef, count) {
+      const { name } = await create(flavorRef, { min_count: count, max_count: count });
+      const { body } = await send<{ servers: Server[] }>("GET", `/servers?name=${name}`);
+      return body.servers.map(({ id }) => id);
     },
     act: async (id, action) => await send("POST", `/servers/${id}/action`, action),
     async settled(id, status) {
@@ -81,12 +100,10 @@ export function serversOf({ where }: SharedStack, token: string, image: string):
         const isOver = server?.status === "ACTIVE" || server?.status === "ERROR";
         return isOver && server["OS-EXT-STS:task_state"] === null ? server : undefined;
       }),
-    async remove(id) {
-      await send("DELETE", `/servers/${id}`);
-      await until(
-        `server ${id} to be gone`,
-        async () => (await show(id)) === undefined || undefined,
-      );
+    remove,
+    async removeAll() {
+      const { body } = await send<{ servers: Server[] }>("GET", "/servers");
+      await Promise.all(body.servers.map(async ({ id }) => await remove(id)));
     },
   };
 }

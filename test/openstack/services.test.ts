@@ -1,5 +1,5 @@
 import { afterAll, expect, test } from "vitest";
-import { bootImage, serversOf } from "./servers.ts";
+import { bootImage, flavorWith, serversOf } from "./servers.ts";
 import { startGlance } from "./services/glance.ts";
 import { demo, startKeystone } from "./services/keystone.ts";
 import { startPlacement } from "./services/placement.ts";
@@ -69,7 +69,7 @@ test("Nova boots a server on its compute node, does what it is told with it and 
   const stack = await sharedStack();
   const token = await stack.catalog.token();
   const servers = serversOf(stack, token, await bootImage(stack, token));
-  const flavor = await servers.flavor({});
+  const flavor = await flavorWith(stack, token, {});
   const id = await servers.boot(flavor);
   expect(await servers.settled(id, "ACTIVE")).toMatchObject({
     "OS-EXT-SRV-ATTR:host": stack.where.computeName,

@@ -6,14 +6,19 @@ export interface Relay {
   readonly url: string;
   /** Answered requests as `METHOD path status`, in their order. */
   readonly seen: readonly string[];
+  /** Cut, every connection is broken off at once. */
+  readonly cut: (isCut: boolean) => void;
   readonly stop: () => Promise<void>;
 }
 
 /** Passes everything on to `target`; a target that is away makes the caller's connection end. */
 export async function startRelay(target: string): Promise<Relay> {
   const seen: string[] = [];
+  let away = false;
   const server = createServer((asked, answer) => {
-    pass(target, asked, answer, (status) => seen.push(`${asked.method} ${asked.url} ${status}`));
+    if (away) answer.destroy();
+    else
+      pass(target, asked, answer, (status) => seen.push(`${asked.method} ${asked.url} ${status}`));
   });
   await new Promise<void>((resolve) => {
     server.listen(0, "127.0.0.1", resolve);
@@ -21,6 +26,9 @@ export async function startRelay(target: string): Promise<Relay> {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     seen,
+    cut: (isCut) => {
+      away = isCut;
+    },
     stop: async () => {
       server.closeAllConnections();
       await server[Symbol.asyncDispose]();

@@ -18,7 +18,8 @@ import { authenticate } from "../socket/connect.ts";
 import type { Answer, Call } from "./call.ts";
 import { handle, httpFunction } from "./stack.ts";
 
-interface Agents extends Wishing {
+/** What the routes of agents work with. */
+export interface Agents extends Wishing {
   readonly settings: Pick<Settings, "socketUrl">;
 }
 
@@ -102,18 +103,22 @@ async function repliesTo(
   }
 }
 
-export const create: Create = (environment) => {
-  const agents: Agents = {
-    store: storeFrom(environment),
-    bucket: bucketFrom(environment),
-    settings: settingsFrom(environment),
-  };
+/** The routes of agents over given parts. */
+export function agentsFunction(agents: Agents) {
   return httpFunction(hostRoutes, {
     join: handle(async (call: Call<JoinRequest>) => await join(agents, call)),
     exchange: handle(
       async (call: Call<{ readonly frames: readonly string[] }>) => await poll(agents, call),
     ),
   });
-};
+}
 
-export const handler = entry(create);
+const build: Create = (environment) =>
+  agentsFunction({
+    store: storeFrom(environment),
+    bucket: bucketFrom(environment),
+    settings: settingsFrom(environment),
+  });
+
+export { build as create };
+export const handler = entry(build);

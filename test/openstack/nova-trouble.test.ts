@@ -81,7 +81,8 @@ async function nothingHeld({ api, arqs }: Gatehouse): Promise<void> {
 test("a server whose card cannot be programmed is told so at once and leaves nothing behind", async () => {
   const gatehouse = await startGatehouse(stack);
   closing.push(gatehouse.close);
-  const { host, servers, flavor } = await sceneOf(gatehouse);
+  // Slow enough for Nova to wait before the first try has failed.
+  const { host, servers, flavor } = await sceneOf(gatehouse, 1);
   const { kernel } = host;
   for (const card of kernel.snapshot().cards) {
     // The agent tries twice; what it does afterwards to bring the card back may work.

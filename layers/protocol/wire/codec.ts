@@ -45,7 +45,13 @@ function decode<Message>(
   if (!types.has(about)) {
     throw new Fault("UNKNOWN_MESSAGE", `unknown message type "${about}"`, { about });
   }
-  const parsed = schema.safeParse(JSON.parse(text));
+  const value: unknown = JSON.parse(text);
+  if (!isStorable(value, mostLevels)) {
+    throw new Fault("INVALID_MESSAGE", `${about}: too many levels, or a number without bounds`, {
+      about,
+    });
+  }
+  const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
   const field = issue?.path.join(".") ?? "";
@@ -53,6 +59,25 @@ function decode<Message>(
     about,
     field,
   });
+}
+
+/** Known messages have 8 levels; a row of the table, in which parts of one end up, may have 32. */
+const mostLevels = 24;
+
+/**
+ * Members that nobody knows yet are kept and stored unseen: what the table cannot hold would fail
+ * there, as a defect, again and again.
+ */
+function isStorable(value: unknown, levels: number): boolean {
+  if (typeof value === "number") return isBounded(value);
+  if (typeof value !== "object" || value === null) return true;
+  return levels > 0 && Object.values(value).every((member) => isStorable(member, levels - 1));
+}
+
+/** Safe integers, and fractions that DynamoDB can hold. */
+function isBounded(value: number): boolean {
+  if (Number.isInteger(value)) return Number.isSafeInteger(value);
+  return Number.isFinite(value) && Math.abs(value) > 1e-100;
 }
 
 function typeOf(text: string): string {

@@ -202,6 +202,7 @@ async function addSettings(store: TestStore, keys: Keys): Promise<void> {
     await openQuota(store, { project, resourceClass: "CUSTOM_FPGA_INTEL_PF" }, 8);
   }
   const pair = generateKeyPairSync("ed25519").privateKey;
+  await secret(store, "join-token", () => "m".repeat(43));
   await secret(store, "permit", () => pair.export({ type: "pkcs8", format: "pem" }).toString());
 }
 

@@ -9,6 +9,7 @@ import { explainCommands } from "./commands/explain.ts";
 import { hostCommands } from "./commands/hosts.ts";
 import { imageCommands } from "./commands/images.ts";
 import { keyCommands } from "./commands/keys.ts";
+import { openstackCommands } from "./commands/openstack.ts";
 import { profileCommands } from "./commands/profiles.ts";
 import { programCommands } from "./commands/program.ts";
 import { quotaCommands } from "./commands/quotas.ts";
@@ -33,5 +34,6 @@ export const commands: readonly Command[] = [
   ...eventCommands,
   ...watchCommands,
   ...catalogCommands,
+  ...openstackCommands,
   ...toolCommands,
 ];

@@ -123,6 +123,10 @@ export const permissions: Readonly<Record<string, Permission>> = {
     stream: true,
     deadLetters: true,
   },
+  openstack: {
+    reads: [...lending, "HOSTNAME", "IMAGE", ...bookkeeping],
+    indexes: ["gsi1", "gsi2", "gsi3"],
+  },
   openstackChanged: {
     reads: [...lending, "HOSTNAME", "IMAGE", "QUOTA", ...bookkeeping],
     writes: [...lending, "QUOTA", ...bookkeeping],

@@ -3,6 +3,7 @@ import type { APIGatewayProxyEventV2 } from "aws-lambda";
 import type { Handler } from "../entry.ts";
 import type { HttpResult } from "../http/problem.ts";
 import type { Identity } from "../parts/identity.ts";
+import { serviceVersion } from "../version.ts";
 import { jsonOf, takesJson } from "./content.ts";
 import { type Endpoint, endpointOf } from "./endpoint.ts";
 import {
@@ -25,6 +26,9 @@ import { rootDocument, v2Document } from "./versions.ts";
 /** Longest answer in characters: Lambda carries 6 MB (localstack/gateway/http-result.ts). */
 const longestAnswer = 5_500_000;
 
+/** Tells this service from Cyborg, whose documents it gives; its value is our version. */
+export const serviceHeader = "x-gatehouse-version";
+
 /** Serves Cyborg's API v2 with these endpoints. */
 export function routedFunction(
   parts: Accelerator,
@@ -35,7 +39,11 @@ export function routedFunction(
     const request = incomingOf(event as APIGatewayProxyEventV2);
     const { reply, used } = await answered(parts, endpoints, { request, requestId });
     const versions = request.area === "v2" ? versionHeaders(used) : {};
-    return resultOf(reply, { ...versions, "x-openstack-request-id": requestId });
+    return resultOf(reply, {
+      ...versions,
+      "x-openstack-request-id": requestId,
+      [serviceHeader]: serviceVersion,
+    });
   };
 }
 

@@ -47,6 +47,22 @@ const answers = new Map<number, EventAnswer>([
   [404, { kind: "gone" }],
 ]);
 
+/**
+ * Whether Nova takes events from our account at all, found out with a list that is empty, so that
+ * nothing happens: "yes", or the status it refused with. OPENSTACK_UNAVAILABLE.
+ */
+export async function mayTell(openstack: OpenStack): Promise<"yes" | number> {
+  const reply = await openstack.send({
+    service: "compute",
+    method: "POST",
+    path: "/os-server-external-events",
+    headers: novaVersion(eventVersion),
+    json: { events: [] },
+  });
+  // What is wrong with the list is only said to those who may send one.
+  return reply.status === 400 || reply.status < 300 ? "yes" : reply.status;
+}
+
 function answerOf(code: number | undefined): EventAnswer {
   const why = `Nova gave the event code ${code ?? "none"}`;
   return answers.get(code ?? 0) ?? { kind: "again", why };

@@ -11,14 +11,26 @@ const pageSize = 100;
  * it is still owed.
  */
 export async function* dueRows(store: Store, list: DueList = "DUE"): AsyncGenerator<Item> {
-  const until = dueUntil(store.now());
+  yield* listed(store, list, { to: dueUntil(store.now()) });
+}
+
+/** Every row of a work list, also those whose time has not come; the index may lag. */
+export async function* owedRows(store: Store, list: DueList): AsyncGenerator<Item> {
+  yield* listed(store, list, undefined);
+}
+
+async function* listed(
+  store: Store,
+  list: DueList,
+  until: { readonly to: string } | undefined,
+): AsyncGenerator<Item> {
   for (let shard = 0; shard < dueShards; shard += 1) {
     let after: string | undefined;
     do {
       const page = await store.table.query({
         index: "gsi3",
         pk: `${list}#${shard}`,
-        sk: { to: until },
+        ...(until === undefined ? {} : { sk: until }),
         limit: pageSize,
         ...(after === undefined ? {} : { after }),
       });

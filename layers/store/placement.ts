@@ -38,7 +38,7 @@ export function hostToSync(item: Item): string {
 }
 
 /** The record a row holds; when it is due and its revision stand beside it. */
-function placementOf(item: Item): PlacementRecord {
+export function placementOf(item: Item): PlacementRecord {
   const { dueAt, revision } = item;
   const { tree, ...value } = valueOf<PlacementRecord & { readonly tree: PackedTree }>(item);
   const providers = unpackTree(tree);

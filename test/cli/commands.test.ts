@@ -27,6 +27,7 @@ const cases: readonly [string, OperationId, object, object?][] = [
   [`images show ${ids.image}`, "getImage", { image: ids.image }],
   [`images retire ${ids.image}`, "retireImage", { image: ids.image }],
   ["keys add key.pub --name ci", "createKey", {}, { name: "ci", publicKey: "PEM" }],
+  ["openstack check", "checkOpenstack", {}],
   ["keys list", "listKeys", {}],
   [`keys show ${ids.key}`, "getKey", { key: ids.key }],
   [`keys revoke ${ids.key}`, "revokeKey", { key: ids.key }],

@@ -192,6 +192,18 @@ const join = { host, joinToken: "secret-token", expiresAt: at };
 const list = (item: unknown) => ({ items: [item] });
 
 export const samples: Record<Exclude<OperationId, "join" | "exchange">, unknown> = {
+  checkOpenstack: {
+    state: "warning",
+    checks: [
+      { name: "keystone", state: "ok", text: "http://keystone/v3 takes our account" },
+      {
+        name: "hosts in placement",
+        state: "warning",
+        text: "Placement has no provider named host-1",
+        todo: "start nova-compute on it",
+      },
+    ],
+  },
   describeService: {
     name: "gatehouse",
     version: "0.1.0",

@@ -114,7 +114,12 @@ describe("identity", () => {
     const warned = await used.run("claims", "list", "--token", "t", "--url", "http://far.example");
     expect(warned.err).toBe("warning: the token goes unencrypted to far.example\n");
     const other = await used.run(
-      ...["claims", "list", "--os-token", "t", "--url", "http://far.example"],
+      "claims",
+      "list",
+      "--os-token",
+      "t",
+      "--url",
+      "http://far.example",
     );
     expect(other.err).toBe("warning: the token goes unencrypted to far.example\n");
     const safe = await used.run("claims", "list", "--token", "t", "--url", "https://far.example");

@@ -10,6 +10,7 @@ import { eventsFunction } from "../../functions/http/events.ts";
 import { hostsFunction } from "../../functions/http/hosts.ts";
 import { imagesFunction } from "../../functions/http/images.ts";
 import { keysFunction } from "../../functions/http/keys.ts";
+import { openstackFunction } from "../../functions/http/openstack.ts";
 import { operationsFunction } from "../../functions/http/operations.ts";
 import { profilesFunction } from "../../functions/http/profiles.ts";
 import { quotasFunction } from "../../functions/http/quotas.ts";
@@ -80,6 +81,7 @@ function functions(): ReadonlyMap<string, HttpFunction> {
     ["hosts", hostsFunction({ store, push: { close: async () => undefined } })],
     ["images", imagesFunction({ store, bucket, settings: { ...settings, maxImageBytes: 1 } })],
     ["keys", keysFunction({ store })],
+    ["openstack", openstackFunction({ store, openstack: undefined, glance: "off" })],
     ["operations", operationsFunction({ store })],
     ["profiles", profilesFunction({ store })],
     ["quotas", quotasFunction({ store })],

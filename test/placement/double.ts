@@ -99,6 +99,8 @@ export class PlacementDouble {
     [/^GET \/resource_providers\/([^/]+)\/traits$/, (uuid) => traits(this.#need(uuid))],
     [/^PUT \/resource_providers\/([^/]+)\/traits$/, (uuid, { body }) => this.#show(uuid, body)],
     [/^GET \/resource_providers\/([^/]+)\/usages$/, (uuid) => ({ usages: this.#usages(uuid) })],
+    [/^GET \/resource_providers\/([^/]+)\/allocations$/, (uuid) => this.#takers(uuid)],
+    [/^GET \/resource_classes$/, () => ({ resource_classes: [] })],
     [/^PUT \/resource_classes\/(CUSTOM_[A-Z0-9_]+)$/, (name) => void this.#classes.add(name)],
     [/^PUT \/traits\/(CUSTOM_[A-Z0-9_]+)$/, (name) => void this.#traits.add(name)],
     [/^DELETE \/traits\/(.+)$/, (name) => void this.#traits.delete(name)],
@@ -107,6 +109,12 @@ export class PlacementDouble {
     [/^DELETE \/allocations\/(.+)$/, (consumer) => this.#drop(consumer)],
     [/^POST \/allocations$/, (_, { body }) => this.#allocate(body as unknown as Ordered)],
   ];
+
+  #takers(uuid: string): unknown {
+    const has = ({ allocations }: Consumer) => allocations[uuid] !== undefined;
+    const found = [...this.#consumers].filter(([, consumer]) => has(consumer));
+    return { allocations: Object.fromEntries(found.map(([id]) => [id, { resources: {} }])) };
+  }
 
   #need(uuid: string): Provider {
     const found = this.#providers.get(uuid);

@@ -3,7 +3,12 @@ import type { DeviceView } from "#protocol/http/deployables";
 import { present, timeOf } from "../views.ts";
 
 /** A card. */
-export function deviceView({ deployables, updatedAt, ...facts }: Device): DeviceView {
+export function deviceView({
+  deployables,
+  updatedAt,
+  createdAt: _createdAt,
+  ...facts
+}: Device): DeviceView {
   const view = { ...facts, deployables: [...deployables], updatedAt: timeOf(updatedAt) };
   return present(view) as DeviceView;
 }

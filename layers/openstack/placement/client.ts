@@ -36,6 +36,7 @@ const traitList = z.object({
   traits: z.array(z.string()),
 });
 const usageList = z.object({ usages: z.record(z.string(), z.number()) });
+const consumerList = z.object({ allocations: z.record(z.string(), z.unknown()) });
 const traitNames = z.object({ traits: z.array(z.string()) });
 
 /** Longest list of names in one query: uWSGI's own limit for a request's head is 4096 bytes. */
@@ -92,6 +93,17 @@ export class PlacementClient {
   /** Units in use, by class; none when the provider is gone. */
   async usages(uuid: string): Promise<Readonly<Record<string, number>>> {
     return (await this.wire.find(path(uuid, "usages"), usageList))?.usages ?? {};
+  }
+
+  /** Who has something of a provider; nobody when it is gone. */
+  async consumers(uuid: string): Promise<readonly string[]> {
+    const found = await this.wire.find(path(uuid, "allocations"), consumerList);
+    return Object.keys(found?.allocations ?? {});
+  }
+
+  /** All providers that have no parent: hosts, as nova-compute made them. */
+  async roots(): Promise<readonly TreeNode[]> {
+    return (await this.#list({})).filter(({ parent }) => parent === null);
   }
 
   /** Makes a provider and returns its generation. */

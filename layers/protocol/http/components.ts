@@ -7,6 +7,7 @@ import * as deployables from "./deployables.ts";
 import * as hosts from "./hosts.ts";
 import * as images from "./images.ts";
 import * as keys from "./keys.ts";
+import * as openstack from "./openstack.ts";
 import * as settings from "./settings.ts";
 
 /** A JSON Schema or a part of an OpenAPI document. */
@@ -16,8 +17,8 @@ export type Json = { readonly [name: string]: unknown };
 const named: ReadonlyMap<z.ZodMiniType, string> = new Map(
   [
     ...Object.entries({ problem: common.problem, trouble: common.trouble }),
-    ...[join, deployables, cards, claims, hosts, images, keys, settings].flatMap((module) =>
-      Object.entries(module),
+    ...[join, deployables, cards, claims, hosts, images, keys, openstack, settings].flatMap(
+      (module) => Object.entries(module),
     ),
   ]
     .filter((exported): exported is [string, z.ZodMiniType] => isComponent(...exported))

@@ -2,6 +2,7 @@ import { claimRoutes } from "./claim-routes.ts";
 import { deployableRoutes } from "./deployable-routes.ts";
 import { hostRoutes } from "./host-routes.ts";
 import { imageRoutes } from "./image-routes.ts";
+import { openstackRoutes } from "./openstack-routes.ts";
 import { settingRoutes } from "./setting-routes.ts";
 
 /** Every native route by operation id. The first word after `/v1/` names the function's file. */
@@ -11,6 +12,7 @@ export const routes = {
   ...hostRoutes,
   ...deployableRoutes,
   ...claimRoutes,
+  ...openstackRoutes,
 };
 
 export type OperationId = keyof typeof routes;

@@ -14,7 +14,7 @@ import { failOverdue } from "#store/release";
 import type { Store } from "#store/store";
 import { assign } from "../parts/binding.ts";
 import { type Patch, patchesOf } from "./arq-patch.ts";
-import { requestOf } from "./arqs.ts";
+import { bindTrouble, requestOf } from "./arqs.ts";
 import type { Call } from "./endpoint.ts";
 import { notFound, type Reply, refusal } from "./errors.ts";
 import type { Accelerator } from "./parts.ts";
@@ -188,15 +188,22 @@ async function handedOver(
   return done;
 }
 
-/** A bind that has begun comes to its end by itself, whatever happens to its first look for a card. */
+/**
+ * A bind that has begun comes to its end by itself, whatever happens to its first look for a card. One
+ * that has failed already is told at once: Nova takes a failed request for one that needs no waiting
+ * for, and would run the server without its card.
+ */
 async function assigned(parts: Accelerator, started: readonly Claim[]): Promise<void> {
+  const failed: Claim[] = [];
   for (const claim of started) {
     try {
-      await assign(parts.binding, claim);
+      const after = await assign(parts.binding, claim);
+      if (after.state === "BindFailed") failed.push(after);
     } catch (error) {
       parts.log(error);
     }
   }
+  if (failed.length > 0) throw refusal(409, bindTrouble(failed));
 }
 
 function stateTold({ detail }: Fault): Fault {

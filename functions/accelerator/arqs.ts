@@ -81,8 +81,8 @@ const resolvedStates: ReadonlySet<Claim["state"]> = new Set(["Bound", "BindFaile
 const isResolved = ({ state }: Claim) => resolvedStates.has(state);
 
 /** Of one instance by its pointers; else of the caller's project, for admins of all. */
-export async function listRequests({ binding }: Accelerator, call: Call): Promise<Reply> {
-  const { store } = binding;
+export async function listRequests(parts: Accelerator, call: Call): Promise<Reply> {
+  const { store } = parts.binding;
   const { query, base } = call;
   const state = query.get("bind_state");
   if (state !== null && state !== "resolved") {
@@ -95,8 +95,30 @@ export async function listRequests({ binding }: Accelerator, call: Call): Promis
     : ofInstance(store, instance, call));
   const claims = (await Promise.all(found.map(async (one) => await asItIs(store, one)))).flat();
   if (state !== null && instance !== undefined && !claims.every(isResolved)) return notResolved();
+  if (state === null && instance !== undefined) checkBound(parts, claims, call);
   const shown = state === null ? claims : claims.filter(isResolved);
   return { status: 200, body: { arqs: await viewsOf(store, shown, base) } };
+}
+
+/**
+ * Nova looks at an instance's requests before it waits for them, and does not look at how they ended:
+ * it would run a server without its card. So to a service that starts or builds a server, a request
+ * that failed is a failure of the whole. People, and who asks for resolved ones, see the list as it is.
+ */
+function checkBound(
+  { settings }: Accelerator,
+  claims: readonly Claim[],
+  { caller }: Pick<Call, "caller">,
+): void {
+  const failed = claims.filter((claim) => claim.state === "BindFailed");
+  const isService = caller.isService || settings.serviceTokens === "optional";
+  if (failed.length > 0 && isService) throw refusal(409, bindTrouble(failed));
+}
+
+/** Why requests could not be bound, in a sentence for an error. */
+export function bindTrouble(failed: readonly Claim[]): string {
+  const told = failed.map(({ id, reason }) => `ARQ ${id}: ${reason?.message ?? "failed"}`);
+  return `Accelerators could not be bound. ${told.join("; ")}`;
 }
 
 /** Requests with the addresses that their handles have now. */

@@ -39,7 +39,8 @@ export interface Allocating {
   /** The providers of a host in the shape that is configured. */
   readonly providers: (hostName: string, deployables: readonly Deployable[]) => readonly Provider[];
   /**
-   * Brings the host's providers up to date: what became dirty is reserved before it is given back.
+   * Brings the host's providers up to date: what cannot be given again is reserved before its
+   * allocation goes.
    * `waiting`: it could not be done now.
    */
   readonly syncHost: (host: string) => Promise<"same" | "written" | "waiting">;
@@ -143,7 +144,7 @@ export async function settleOwed(allocating: Allocating, owed: OwedAllocation): 
   }
 }
 
-/** The card is dirty by now: it is reserved first, so that nobody is promised it meanwhile. */
+/** A card that is not well by now is reserved first, so that nobody is promised it meanwhile. */
 async function dropOwed(allocating: Allocating, owed: OwedAllocation): Promise<void> {
   const { store, allocator } = allocating;
   const held = await Promise.all(owed.claims.map(async (claim) => await allocator.holds(claim)));

@@ -1,6 +1,6 @@
 import type { Claim } from "#domain/claim";
 import { isWaiting } from "#domain/claim";
-import { type Deployable, freeHandles, heldHandles } from "#domain/deployable";
+import { comingHandles, type Deployable, freeHandles } from "#domain/deployable";
 import { Fault, isFault } from "#domain/faults";
 import type { ActiveImage } from "#domain/image";
 import { isCompatible } from "#domain/inventory";
@@ -189,14 +189,7 @@ async function waitOrFail(store: Store, claim: Claim, options: readonly Option[]
   });
 }
 
-/** True for a card that is on its way back to being offered, by itself. */
+/** True for a card of which a handle becomes free by itself. */
 function isComing({ deployable, handles }: Member): boolean {
-  const { present, enabled, hostOnline, scrubMethod, outcome, health } = deployable;
-  const isSound = present && enabled && scrubMethod !== undefined;
-  const isWell = health.state === "ok" || health.state === "unmonitored";
-  const own = handles.flatMap((name) => deployable.handles[name] ?? []);
-  const isDirty = own.some(({ state }) => state === "releasing");
-  const isHeldOnly = heldHandles(deployable).length > 0 && !isDirty;
-  const isFailed = outcome.result === "failed" && outcome.generation === deployable.imageGeneration;
-  return isSound && isWell && hostOnline && !isHeldOnly && !isFailed;
+  return comingHandles(deployable).some((name) => handles.includes(name));
 }

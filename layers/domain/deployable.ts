@@ -194,6 +194,23 @@ export function freeHandles(deployable: Deployable): readonly string[] {
     .map(([name]) => name);
 }
 
+/**
+ * Handles that are free, or become free by themselves: the card is well and offered, and all that may
+ * be missing is its cleaning or preparation, which is under way.
+ */
+export function comingHandles(deployable: Deployable): readonly string[] {
+  const { hostOnline, enabled, cardOperation, scrubMethod, outcome, sharing } = deployable;
+  const isFailed = !isPending(deployable) && outcome.result === "failed";
+  const isOffered = hostOnline && enabled && cardOperation === undefined;
+  if (!isOffered || scrubMethod === undefined || isFailed || !isWorking(deployable)) return [];
+  if (sharing === "none" && heldHandles(deployable).length > 0) return [];
+  return Object.entries(deployable.handles)
+    .filter(
+      ([, { state, attachable }]) => attachable && (state === "free" || state === "releasing"),
+    )
+    .map(([name]) => name);
+}
+
 const working: ReadonlySet<Health["state"]> = new Set(["ok", "unmonitored"]);
 
 /** True while the card is there and does not complain. */

@@ -1,8 +1,11 @@
-import { type Deployable, freeHandles, heldHandles, isLost, isOfferable } from "./deployable.ts";
+import { comingHandles, type Deployable, heldHandles, isLost } from "./deployable.ts";
 import { type Image, isActive } from "./image.ts";
 import { customName, imageTraits, isTraitName } from "./traits.ts";
 
-/** Units in all, held by claims, and free to be taken now. */
+/**
+ * Units in all, held by claims, and free to be taken: now, or as soon as the cleaning that is under
+ * way is over, behind which a bind waits.
+ */
 export interface Count {
   readonly total: number;
   readonly held: number;
@@ -23,12 +26,20 @@ export function handleCount({ sharing, handles }: Deployable): number {
   return Object.values(handles).filter((one) => one.holder !== undefined || !isLost(one)).length;
 }
 
-/** Its units in all, those that claims hold, and those that may be taken now. */
+/** Its units in all, those that claims hold, and those that may be taken. */
 export function countOf(deployable: Deployable): Count {
   const total = handleCount(deployable);
   const held = Math.min(total, heldHandles(deployable).length);
-  const free = isOfferable(deployable) ? freeHandles(deployable).length : 0;
+  const free = takeableHandles(deployable).length;
   return { total, held, free: Math.min(free, total - held) };
+}
+
+/** One that cannot be cleaned, such as a handle that a guest does not let go, is not coming. */
+function takeableHandles(deployable: Deployable): readonly string[] {
+  return comingHandles(deployable).filter((name) => {
+    const handle = deployable.handles[name];
+    return handle?.state === "free" || handle?.error === undefined;
+  });
 }
 
 /** The same for one handle of a deployable that is shared. */
@@ -36,7 +47,7 @@ export function countOfHandle(deployable: Deployable, name: string): Count {
   const handle = deployable.handles[name];
   if (handle === undefined) return { total: 0, held: 0, free: 0 };
   if (handle.holder !== undefined) return { total: 1, held: 1, free: 0 };
-  const isFree = isOfferable(deployable) && freeHandles(deployable).includes(name);
+  const isFree = takeableHandles(deployable).includes(name);
   return { total: isLost(handle) ? 0 : 1, held: 0, free: isFree ? 1 : 0 };
 }
 

@@ -239,9 +239,19 @@ describe("binding", () => {
 
   test("fails at once, and says so, when nothing is free", async () => {
     const [first, second] = [await one(), await one()];
-    expect((await patch({ [first]: bind(), [second]: bind() })).status).toBe(202);
-    const states = (await list(`?instance=${vm}`)).body.arqs.map(({ state }) => state);
+    const { status, fault } = await patch({ [first]: bind(), [second]: bind() });
+    expect(status).toBe(409);
+    expect(fault).toMatch(/could not be bound.*no card behind provider .* is free/);
+    const states = (await list(`?instance=${vm}`, member)).body.arqs.map(({ state }) => state);
     expect(states.toSorted()).toEqual(["BindFailed", "BindStarted"]);
+  });
+
+  test("that failed is no list of requests to the service that starts the server", async () => {
+    const [first, second] = [await one(), await one()];
+    await patch({ [first]: bind(), [second]: bind() });
+    expect((await list(`?instance=${vm}`, nova)).status).toBe(409);
+    expect((await list(`?instance=${vm}`, member)).status).toBe(200);
+    expect((await list(`?instance=${vm}&bind_state=resolved`, nova)).status).toBe(423);
   });
 
   test("that misses its deadline has failed for the first who looks", async () => {

@@ -137,7 +137,7 @@ describe("stuck or lying states", () => {
   test("2: a request for which no handle is left fails, and Nova is told", async () => {
     await bind(await request());
     const late = await request();
-    expect((await bind(late, idOf("vm2"))).status).toBe(202);
+    expect((await bind(late, idOf("vm2"))).status).toBe(409);
     expect(await stateOf(late)).toBe("BindFailed");
     expect(await readOwedEvent(door.store, late)).toMatchObject({ status: "failed" });
   });

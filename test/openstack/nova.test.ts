@@ -212,8 +212,7 @@ test("on a full fleet each server deleted makes room for the next", async () => 
   for (const id of running) await servers.settled(id, "ACTIVE");
   for (let round = 0; round < 6; round += 1) {
     await servers.remove(running.shift() ?? "");
-    // The scheduler finds the card once it is scrubbed.
-    await gatehouse.placed(intel, 1);
+    // The card is being scrubbed still: the bind waits behind that.
     const next = await servers.boot(flavor);
     await servers.settled(next, "ACTIVE");
     running.push(next);

@@ -95,6 +95,9 @@ export function changeScenarios(reach: () => Promise<Reached>): void {
       const dirty = { handles: { pf: handle({ state: "releasing", fence: 2 }) } };
       const next = await change(world, 1, 0, dirty);
       await placementChanged(world.parts, [changed("deployable", next.before, next.after)]);
+      expect(takeAsked(world)).toEqual({ reads: 0, writes: 0 });
+      const last = await change(world, 1, 0, { enabled: false });
+      await placementChanged(world.parts, [changed("deployable", last.before, last.after)]);
       expect(takeAsked(world)).toEqual({ reads: 1, writes: 1 });
       expect((await children(world, root))[0]?.inventories[pf]).toEqual(inventoryOf(2, 1));
     });

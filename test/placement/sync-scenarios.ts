@@ -86,9 +86,11 @@ export function syncScenarios(reach: () => Promise<Reached>): void {
       const root = await putRoot(world, "follow");
       await syncHost(world.parts, id);
       const stock = async () => (await children(world, root))[0]?.inventories[pf];
+      const inUse = { code: "IN_USE", message: "a guest has it" };
       for (const [facts, reserved] of [
         [{ handles: { pf: held("c1") }, clean: false }, 0],
-        [{ handles: { pf: handle({ state: "releasing", fence: 2 }) } }, 1],
+        [{ handles: { pf: handle({ state: "releasing", fence: 2 }) } }, 0],
+        [{ handles: { pf: handle({ state: "releasing", fence: 2, error: inUse }) } }, 1],
         [{ handles: { pf: handle() }, clean: true }, 0],
         [{ hostOnline: false }, 1],
       ] as const) {

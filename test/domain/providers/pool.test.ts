@@ -8,6 +8,8 @@ const cards = (...facts: readonly Partial<Deployable>[]) =>
 const claimed = { handles: { pf: held("c1") }, clean: false };
 const pools = (deployables: readonly Deployable[]) => providersOf("pool", "n", deployables, []);
 
+const error = { code: "IN_USE", message: "a guest has it" };
+
 describe("pool providers", () => {
   it("make one of four like Intel cards, with a total of four", () => {
     expect(pools(cards({}, {}, {}, {}))).toEqual([
@@ -30,8 +32,8 @@ describe("pool providers", () => {
   });
 
   it.each<[string, Partial<Deployable>]>([
-    ["dirty", { handles: { pf: handle({ state: "releasing" }) } }],
-    ["being scrubbed", { imageGeneration: 6 }],
+    ["dirty and not to be cleaned", { handles: { pf: handle({ state: "releasing", error }) } }],
+    ["dirty after a scrub that failed", { outcome: { generation: 5, result: "failed" } }],
     ["on a silent host", { hostOnline: false }],
     ["disabled", { enabled: false }],
     ["held by an operation", { cardOperation: uuid(400) }],
@@ -40,6 +42,14 @@ describe("pool providers", () => {
   ])("reserve a card that is %s", (_why, facts) => {
     const [pool] = pools(cards({}, facts));
     expect(pool?.inventory).toMatchObject({ total: 2, reserved: 1, max_unit: 2 });
+  });
+
+  it.each<[string, Partial<Deployable>]>([
+    ["dirty", { handles: { pf: handle({ state: "releasing" }) }, clean: false }],
+    ["being scrubbed", { imageGeneration: 6, clean: false }],
+  ])("do not reserve a card that is only %s: a bind waits behind that", (_why, facts) => {
+    const [pool] = pools(cards({}, facts));
+    expect(pool?.inventory).toMatchObject({ total: 2, reserved: 0 });
   });
 
   it("count the handles of this layout, and one of another only while a claim has it", () => {
@@ -66,7 +76,7 @@ describe("pool providers", () => {
     const pending = { ...half, id: uuid(3), imageGeneration: 6 };
     expect(pools([free, half, pending])[0]).toMatchObject({
       held: 2,
-      inventory: { total: 6, reserved: 1 },
+      inventory: { total: 6, reserved: 0 },
     });
     expect(pools([shared("none")])[0]?.inventory).toMatchObject({ total: 1 });
   });

@@ -124,7 +124,8 @@ export const permissions: Readonly<Record<string, Permission>> = {
     deadLetters: true,
   },
   openstack: {
-    reads: [...lending, "HOSTNAME", "IMAGE", ...bookkeeping],
+    reads: [...lending, "HOSTNAME", "IMAGE", "PROFILE", "QUOTA", ...bookkeeping],
+    writes: [...lending, "PROFILE", "QUOTA"],
     indexes: ["gsi1", "gsi2", "gsi3"],
   },
   openstackChanged: {

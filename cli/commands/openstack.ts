@@ -1,8 +1,10 @@
-import type { CheckView } from "#protocol/http/openstack";
+import type { CheckView, OpenstackImportView } from "#protocol/http/openstack";
 import type { Command } from "../command.ts";
 import { Failure } from "../failure.ts";
 import { tableOutput } from "../output.ts";
 import type { Column } from "../table.ts";
+
+type ImportItem = OpenstackImportView["items"][number];
 
 const columns: readonly Column<CheckView>[] = [
   { title: "STATE", of: (row) => row.state },
@@ -34,5 +36,35 @@ const check: Command = {
   },
 };
 
+const importColumns: readonly Column<ImportItem>[] = [
+  { title: "STATE", of: (row) => row.state },
+  { title: "KIND", of: (row) => row.kind },
+  { title: "ID", of: (row) => row.id },
+  { title: "WHAT", of: (row) => row.text, flex: true },
+];
+
+const takeOver: Command = {
+  words: ["openstack", "import"],
+  summary: "Take over the profiles and bound requests of a running Cyborg",
+  detail:
+    "Nothing is programmed, cleaned or taken from a guest. It may be repeated: what is here already stays as it is. Ends with code 5 when something needs a decision.",
+  flags: [{ name: "dry-run", kind: "switch", help: "Say what would be done, and do nothing" }],
+  calls: ["importOpenstack"],
+  async run({ api, emit }, input) {
+    const view = await api.call("importOpenstack", { body: { dryRun: input.on("dry-run") } });
+    emit(
+      tableOutput(view.items, {
+        json: view,
+        id: (row) => row.id,
+        columns: importColumns,
+        noun: "profiles or requests in Cyborg",
+      }),
+    );
+    const count = view.items.filter(({ state }) => state === "conflict").length;
+    if (count === 0) return undefined;
+    throw new Failure({ code: "CONFLICT", message: `${count} need a decision` });
+  },
+};
+
 /** Commands for operators of OpenStack clouds. */
-export const openstackCommands: readonly Command[] = [check];
+export const openstackCommands: readonly Command[] = [check, takeOver];

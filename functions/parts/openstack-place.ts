@@ -43,6 +43,12 @@ export function placeFrom(environment: Environment): Place {
   };
 }
 
+/** Where a Cyborg is that is to be taken over. Throws with the variable's name when it is no URL. */
+export function cyborgEndpoint(environment: Environment): string | undefined {
+  const { CYBORG_ENDPOINT: value } = parsed(z.object({ CYBORG_ENDPOINT: text }), environment);
+  return value === undefined ? undefined : checkedUrl("CYBORG_ENDPOINT", value);
+}
+
 function endpointsOf(known: Known): Partial<Record<Service, string>> {
   const named = {
     placement: "PLACEMENT_ENDPOINT",

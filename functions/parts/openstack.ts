@@ -3,7 +3,7 @@ import type { OpenStack } from "#openstack/cloud";
 import { openSession } from "#openstack/session";
 import type { Environment } from "../entry.ts";
 import { choice, parsed, text } from "./environment.ts";
-import { placeFrom } from "./openstack-place.ts";
+import { cyborgEndpoint, placeFrom } from "./openstack-place.ts";
 
 /** How we live with an OpenStack cloud; names and meanings are in docs/configuration.md. */
 export interface OpenStackSettings {
@@ -69,4 +69,20 @@ export function openstackFrom(
   const place = placeFrom(environment);
   const isOff = place.keystone === undefined && Object.keys(place.endpoints).length === 0;
   return isOff ? undefined : openSession({ ...effects, ...place });
+}
+
+/**
+ * The same cloud as long as Cyborg is its accelerator service: at CYBORG_ENDPOINT once the catalog
+ * names us.
+ */
+export function cyborgFrom(
+  environment: Environment,
+  effects: OpenStackEffects = ownEffects,
+): OpenStack | undefined {
+  const place = placeFrom(environment);
+  const cyborg = cyborgEndpoint(environment);
+  const endpoints =
+    cyborg === undefined ? place.endpoints : { ...place.endpoints, accelerator: cyborg };
+  const isOff = place.keystone === undefined && Object.keys(endpoints).length === 0;
+  return isOff ? undefined : openSession({ ...effects, ...place, endpoints });
 }

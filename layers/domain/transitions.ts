@@ -82,6 +82,27 @@ export function grant(
   return revise(deployable, { handles, lastProject: takers[0]?.project, ...program }, now);
 }
 
+/**
+ * A handle that another service gave to somebody before we came: it is that claim's from now on, as it
+ * is. What was wished of the card meanwhile, such as the scrub of a card just found, is called off,
+ * because it would fall upon a guest.
+ */
+export function adopt(deployable: Deployable, taker: Taker, now: number): Deployable {
+  const { claim, project, instance, handle: name } = taker;
+  const handles = withHandles(deployable, [name], (handle) => ({
+    ...handle,
+    fence: handle.fence + 1,
+    state: "claimed",
+    holder: { claim, project, instance, binding: false },
+    plugged: false,
+    target: undefined,
+    attachment: undefined,
+    error: undefined,
+  }));
+  const kept = isPending(deployable) ? wishing(deployable, {}) : { clean: false };
+  return revise(deployable, { handles, lastProject: project, ...kept }, now);
+}
+
 /** Placement has agreed to what this claim holds: the wish may be seen. */
 export function allocated(deployable: Deployable, name: string, now: number): Deployable {
   const handles = withHandles(deployable, [name], (handle) => {

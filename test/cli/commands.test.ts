@@ -28,6 +28,8 @@ const cases: readonly [string, OperationId, object, object?][] = [
   [`images retire ${ids.image}`, "retireImage", { image: ids.image }],
   ["keys add key.pub --name ci", "createKey", {}, { name: "ci", publicKey: "PEM" }],
   ["openstack check", "checkOpenstack", {}],
+  ["openstack import --dry-run", "importOpenstack", {}, { dryRun: true }],
+  ["openstack import", "importOpenstack", {}, { dryRun: false }],
   ["keys list", "listKeys", {}],
   [`keys show ${ids.key}`, "getKey", { key: ids.key }],
   [`keys revoke ${ids.key}`, "revokeKey", { key: ids.key }],

@@ -192,6 +192,10 @@ const join = { host, joinToken: "secret-token", expiresAt: at };
 const list = (item: unknown) => ({ items: [item] });
 
 export const samples: Record<Exclude<OperationId, "join" | "exchange">, unknown> = {
+  importOpenstack: {
+    dryRun: true,
+    items: [{ kind: "profile", id: ids.profile, state: "planned", text: "dp1" }],
+  },
   checkOpenstack: {
     state: "warning",
     checks: [

@@ -9,7 +9,7 @@ import { type Checking, checkAll } from "../../functions/openstack/checks/all.ts
 import { lookAtAll, ok } from "../../functions/openstack/checks/check.ts";
 import { syncHost } from "../../functions/openstack/placement-sync.ts";
 import { ask, refused } from "../http/event.ts";
-import { addClaimRow, addImageRow, idOf, testStore } from "../http/rows.ts";
+import { addClaimRow, addImageRow, idOf, testStore, withoutCloud } from "../http/rows.ts";
 import { PlacementDouble } from "../placement/double.ts";
 import { newWorld, putHost, putRoot, type World } from "../placement/kit.ts";
 
@@ -230,7 +230,7 @@ test("a check that fails holds up no other, a defect is no answer to the caller"
 });
 
 test("only an admin may look", async () => {
-  const served = openstackFunction({ store: testStore(), openstack: undefined, glance: "off" });
+  const served = openstackFunction(withoutCloud(testStore()));
   expect(await refused(served, "checkOpenstack")).toMatchObject({ code: "FORBIDDEN" });
   const view = await ask<OpenstackCheckView>(served, "checkOpenstack", { roles: "admin" });
   expect(view.state).toBe("failed");

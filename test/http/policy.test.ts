@@ -19,7 +19,7 @@ import type { Bucket } from "../../functions/parts/bucket.ts";
 import { Catalogue } from "../../functions/parts/catalogue.ts";
 import { readService } from "../../localstack/gateway/service.ts";
 import { type HttpFunction, send } from "./event.ts";
-import { testStore } from "./rows.ts";
+import { testStore, withoutCloud } from "./rows.ts";
 
 const operations = Object.keys(routes) as OperationId[];
 const service = readService("serverless.yml");
@@ -81,7 +81,7 @@ function functions(): ReadonlyMap<string, HttpFunction> {
     ["hosts", hostsFunction({ store, push: { close: async () => undefined } })],
     ["images", imagesFunction({ store, bucket, settings: { ...settings, maxImageBytes: 1 } })],
     ["keys", keysFunction({ store })],
-    ["openstack", openstackFunction({ store, openstack: undefined, glance: "off" })],
+    ["openstack", openstackFunction(withoutCloud(store))],
     ["operations", operationsFunction({ store })],
     ["profiles", profilesFunction({ store })],
     ["quotas", quotasFunction({ store })],

@@ -183,3 +183,9 @@ export async function addClaimRow(
   await store.table.write(addClaim(claim));
   return claim;
 }
+
+/** What the routes of OpenStack work with where no cloud is configured. */
+export function withoutCloud(store: Store) {
+  const none = { openstack: undefined, cyborg: undefined };
+  return { store, ...none, glance: "off", shape: "pool", defaultQuota: 8 } as const;
+}

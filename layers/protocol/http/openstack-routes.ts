@@ -11,4 +11,13 @@ export const openstackRoutes = {
     status: 200,
     answer: openstack.openstackCheck,
   },
+  importOpenstack: {
+    method: "POST",
+    path: "/v1/openstack/import",
+    summary: "Take over the profiles and bound requests of a running Cyborg",
+    role: "admin",
+    status: 200,
+    body: openstack.importOpenstack,
+    answer: openstack.openstackImport,
+  },
 } as const satisfies Record<string, Route>;

@@ -19,3 +19,29 @@ export const openstackCheck = z.object({
   checks: z.array(check),
 });
 export type OpenstackCheckView = z.infer<typeof openstackCheck>;
+
+export const importStates = ["planned", "taken", "there", "conflict", "left"] as const;
+
+/** Takes over a running Cyborg: its profiles, and its bound requests with their handles. */
+export const importOpenstack = z.strictObject({
+  /** Says what would be done, and does nothing. */
+  dryRun: z.optional(z.boolean()),
+});
+export type ImportOpenstack = z.infer<typeof importOpenstack>;
+
+export const openstackImport = z.object({
+  dryRun: z.boolean(),
+  items: z.array(
+    z.object({
+      kind: z.enum(["profile", "request", "provider"]),
+      id: z.string(),
+      /**
+       * `taken`, or `planned` in a dry run; `there`: it was here already; `left`: it stays with Cyborg;
+       * `conflict`: the text says what has to be decided.
+       */
+      state: z.enum(importStates),
+      text: z.string(),
+    }),
+  ),
+});
+export type OpenstackImportView = z.infer<typeof openstackImport>;

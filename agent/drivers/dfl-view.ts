@@ -37,13 +37,27 @@ export async function readDfl(port: SysfsPort, pf: string): Promise<DflView> {
     engine: `/dev/${engine}`,
     manager: await managerOf(port, path, inside),
     interfaceId: await interfaceOf(port, path, inside),
-    maxVfs: Number((await readIfThere(port, `${pciPath(pf)}/sriov_totalvfs`)) ?? "0"),
+    maxVfs: countIn((await readIfThere(port, `${pciPath(pf)}/sriov_totalvfs`)) ?? "0"),
     ports: await portsOf(port, pf, {
       base,
       names,
-      total: Number(await port.read(`${path}/ports_num`)),
+      total: portCount(await port.read(`${path}/ports_num`)),
     }),
   };
+}
+
+/**
+ * Number of ports a card says it has. Throws for more than the 4 that the privileged process can be
+ * asked about (requests.ts): such a card is broken, and believing it would fill the memory.
+ */
+export function portCount(text: string): number {
+  if (/^[0-4]$/.test(text)) return Number(text);
+  throw new Error("ports_num makes no sense");
+}
+
+/** What is no number of VFs is none: VFs come by the operator's word only. */
+function countIn(text: string): number {
+  return /^\d{1,5}$/.test(text) ? Number(text) : 0;
 }
 
 async function baseRegion(port: SysfsPort, address: string) {

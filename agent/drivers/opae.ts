@@ -17,6 +17,7 @@ import {
   loadedPart,
   pcieHealth,
 } from "./card-family.ts";
+import { portCount } from "./dfl-view.ts";
 import type { Place } from "./driver.ts";
 import { scrubPart } from "./scrub-method.ts";
 
@@ -111,7 +112,7 @@ async function readView(port: SysfsPort, pf: string): Promise<View> {
   const id = await readIfThere(port, `${base}/${engine}/pr/interface_id`);
   return {
     interfaceId: parseLooseUuid(id ?? ""),
-    total: Number(await port.read(`${base}/${engine}/ports_num`)),
+    total: portCount(await port.read(`${base}/${engine}/ports_num`)),
     shown: await portsIn(port, base, names),
   };
 }

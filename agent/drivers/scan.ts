@@ -1,7 +1,8 @@
 import * as z from "zod/mini";
-import type { InventoryDevice } from "#protocol/wire/inventory";
+import { type InventoryDevice, inventoryDevice } from "#protocol/wire/inventory";
 import {
   cardIdentity,
+  isPciAddress,
   listIfThere,
   type PciFunction,
   pciDevices,
@@ -24,7 +25,7 @@ export async function scan(
   context: CardContext,
   families: readonly CardFamily[],
 ): Promise<Discovery> {
-  const addresses = await listIfThere(context.port, pciDevices);
+  const addresses = (await listIfThere(context.port, pciDevices)).filter(isPciAddress);
   // Beside each other: most of the time is waiting for the thread pool.
   const seen = await Promise.all(addresses.map((address) => lookAt(context, families, address)));
   const devices = seen.flatMap(({ device }) => device ?? []);
@@ -53,11 +54,22 @@ async function lookAt(
   try {
     const found = await look(context, address, cardId);
     const family = found && families.find((one) => one.recognises(found));
-    return family ? { device: await family.describe(context, found) } : {};
+    return family ? { device: sendable(await family.describe(context, found)) } : {};
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    return { slot: cardId.replace(/\.[1-7]$/, ""), problem: { address, reason } };
+    const slot = cardId.replace(/\.[1-7]$/, "");
+    return { slot, problem: { address, reason: reasonOf(error) } };
   }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** The cloud refuses an inventory as a whole: one card that it cannot read would hide all others. */
+function sendable(device: InventoryDevice): InventoryDevice {
+  const issue = inventoryDevice.safeParse(device).error?.issues[0];
+  if (issue === undefined) return device;
+  throw new Error(`what the card says makes no sense: ${issue.path.join(".")}`);
 }
 
 async function straysOf(
@@ -65,7 +77,14 @@ async function straysOf(
   families: readonly CardFamily[],
 ): Promise<readonly DiscoveryProblem[]> {
   const found = await Promise.all(
-    families.map(async (family) => (await family.strays?.(context)) ?? []),
+    families.map(async (family) => {
+      try {
+        return (await family.strays?.(context)) ?? [];
+      } catch (error) {
+        // What cannot be handed out anyway must not hide what can.
+        return [{ address: family.name, reason: reasonOf(error) }];
+      }
+    }),
   );
   return found.flat();
 }

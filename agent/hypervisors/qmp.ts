@@ -96,14 +96,14 @@ export class Qmp {
   }
 
   #answer(message: Message): void {
-    const id = String(message["id"]);
-    const call = this.#calls.get(id);
-    if (call === undefined) return;
+    const { id } = message;
+    const call = typeof id === "string" ? this.#calls.get(id) : undefined;
+    if (typeof id !== "string" || call === undefined) return;
     this.#calls.delete(id);
     if (!("error" in message)) call.resolve(message["return"]);
     else {
       const { class: kind, desc } = record(message["error"]);
-      call.reject(new QmpError(String(kind), String(desc)));
+      call.reject(new QmpError(wordsOf(kind), wordsOf(desc)));
     }
   }
 
@@ -125,6 +125,11 @@ function parsed(text: string): Message | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** A guest may have taken its QEMU over: what it says is not even sure to have a text. */
+function wordsOf(value: unknown): string {
+  return typeof value === "string" ? value : "no reason";
 }
 
 function record(value: unknown): Message {

@@ -17,5 +17,7 @@ export function bindingFrom(environment: Environment): Binding {
       providersOf(shape, hostName, deployables, []).find(
         ({ name }) => providerId(name) === provider,
       ),
+    traits: (hostName, deployable) =>
+      providersOf(shape, hostName, [deployable], []).flatMap(({ traits }) => traits),
   };
 }

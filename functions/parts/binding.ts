@@ -24,7 +24,9 @@ export interface Binding {
     hostName: string,
     provider: string,
     deployables: readonly Deployable[],
-  ) => Pick<Provider, "members" | "handle" | "traits"> | undefined;
+  ) => Pick<Provider, "members" | "handle"> | undefined;
+  /** Traits that Placement would show for this card alone, also those in another system's words. */
+  readonly traits: (hostName: string, deployable: Deployable) => readonly string[];
 }
 
 const mostTries = 8;
@@ -92,19 +94,22 @@ async function assignOnce(binding: Binding, claim: Claim): Promise<Claim | "agai
 interface Member {
   readonly deployable: Deployable;
   readonly handles: readonly string[];
-  /** Traits that its provider shows for it alone, also those in another system's words. */
+  /** Traits that Placement would show for it alone. */
   readonly shown: readonly string[];
 }
 
-async function membersOf({ store, provider }: Binding, claim: Claim): Promise<readonly Member[]> {
+async function membersOf(
+  { store, provider, traits }: Binding,
+  claim: Claim,
+): Promise<readonly Member[]> {
   const { host, hostName = "", provider: id = "" } = claim;
   if (host === undefined) return [];
   const deployables = await deployablesOf(store, host);
   const found = provider(hostName, id, deployables);
   return deployables.flatMap((deployable) => {
     if (found?.members.includes(deployable.id) !== true) return [];
-    const { handle, members, traits } = found;
-    const shown = members.length === 1 ? traits : [];
+    const { handle } = found;
+    const shown = traits(hostName, deployable);
     const handles = handle === undefined ? Object.keys(deployable.handles) : [handle];
     return [{ deployable, handles, shown }];
   });

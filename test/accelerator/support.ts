@@ -75,6 +75,8 @@ export function openDoor(
         providersOf(shape, hostName, deployables, []).find(
           ({ name }) => providerId(name) === provider,
         ),
+      traits: (hostName, deployable) =>
+        providersOf(shape, hostName, [deployable], []).flatMap(({ traits }) => traits),
     },
     identify: identifierFor({
       settings: { auth: "none", oidc: { issuer: "", audience: "" } },

@@ -33,10 +33,11 @@ beforeEach(async () => {
     store,
     catalogue: new Catalogue(store),
     provider: (_, provider, deployables) => {
-      const known = { members: all(deployables), traits: ["CUSTOM_SHOWN"] };
+      const known = { members: all(deployables) };
       if (provider === "rp-b") return { ...known, handle: "b" };
       return provider === "rp" ? known : undefined;
     },
+    traits: (_, { region }) => (region === "port1" ? ["CUSTOM_SHOWN"] : []),
   };
 });
 
@@ -101,14 +102,13 @@ describe("a claim that is to be bound", () => {
   });
 });
 
-test("a trait that the provider shows for its one card counts, in whatever words it is", async () => {
-  await addDeployable(store, host, "port0");
+test("a trait that Placement shows for one card counts, in whatever words it is", async () => {
+  for (const region of ["port0", "port1"]) await addDeployable(store, host, region);
   const required = ["CUSTOM_SHOWN", "CUSTOM_HW_INTEL"];
-  expect(await assign(binding, await begun({ required }, "one"))).toMatchObject({ handle: "pf" });
-  await addDeployable(store, host, "port1");
-  await addDeployable(store, host, "port2");
-  const among = await assign(binding, await begun({ required }, "two"));
-  expect(among.reason?.code).toBe("NO_CAPACITY");
+  const first = await assign(binding, await begun({ required }, "one"));
+  expect(first).toMatchObject({ deployable: idOf("node1/port1"), handle: "pf" });
+  const second = await assign(binding, await begun({ required }, "two"));
+  expect(second.reason?.code).toBe("NO_CAPACITY");
 });
 
 test("a provider that stands for one handle gives this one, and waits for this one", async () => {

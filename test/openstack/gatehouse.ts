@@ -47,7 +47,10 @@ export interface Gatehouse {
   readonly deployables: () => Promise<readonly DeployableView[]>;
   /** Accelerator requests of all projects, or of one instance, as Cyborg shows them. */
   readonly arqs: (instance?: string) => Promise<readonly Arq[]>;
-  /** Waits until Placement has so many free of a class on this host; fails with what it has. */
+  /**
+   * Waits until Placement has so many free of a class on this host, and no card is being cleaned: a
+   * card counts as free while it is, and what wants it waits.
+   */
   readonly placed: (resourceClass: string, free: number) => Promise<void>;
   readonly close: () => Promise<void>;
 }
@@ -144,6 +147,8 @@ export async function joinStack(
     if (status !== 201) throw new Error(`no profile: ${status} ${JSON.stringify(body)}`);
     return name;
   };
+  const cards = async () =>
+    (await api<{ items: DeployableView[] }>("GET", "/v1/deployables?limit=200")).items;
   const tour = { api, s3, bucket: cloud.bucket, project, say: () => undefined };
   return {
     cloud,
@@ -182,9 +187,7 @@ export async function joinStack(
       if (status !== 202) throw new Error(`no bind: ${status} ${JSON.stringify(body)}`);
       return uuid;
     },
-    async deployables() {
-      return (await api<{ items: DeployableView[] }>("GET", "/v1/deployables?limit=200")).items;
-    },
+    deployables: cards,
     async arqs(instance) {
       const query = instance === undefined ? "" : `?instance=${instance}`;
       return (await accelerator<{ arqs: Arq[] }>("GET", `/accelerator_requests${query}`)).body.arqs;
@@ -192,7 +195,7 @@ export async function joinStack(
     placed: async (resourceClass, free) =>
       await until(`${free} of ${resourceClass} in Placement`, async () => {
         const found = await freeInPlacement(stack, token, resourceClass);
-        return found === free ? true : undefined;
+        return found === free && (await cards()).every(isAtRest) ? true : undefined;
       }).then(() => undefined),
     close: async () => {
       await Promise.allSettled(hosts.map(async (host) => await host.stop()));
@@ -200,4 +203,9 @@ export async function joinStack(
       await forgetAccelerators(stack, token);
     },
   };
+}
+
+/** Neither being cleaned nor prepared: on offer, or somebody's. */
+function isAtRest({ offered, handles }: DeployableView): boolean {
+  return offered || handles.some(({ claim }) => claim !== undefined);
 }

@@ -200,7 +200,7 @@ test("eight servers want four cards: four run, four are told that none is left",
     ...Array<string>(4).fill("ERROR"),
   ]);
   const faults = ends.flatMap(({ fault }) => (fault === undefined ? [] : [fault.message]));
-  expect(faults.every((message) => message.startsWith("No valid host"))).toBe(true);
+  expect(faults.filter((message) => !message.startsWith("No valid host"))).toEqual([]);
   expect(await gatehouse.arqs()).toHaveLength(4);
   await Promise.all(ids.map(servers.remove));
   await nothingLeft();

@@ -1,15 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { providersOf } from "#domain/providers/providers";
-import { providerId } from "#protocol/uuid";
-import { acceleratorFunction } from "../../functions/accelerator/api.ts";
 import type { Endpoint } from "../../functions/accelerator/endpoint.ts";
 import type { Accelerator } from "../../functions/accelerator/parts.ts";
 import type { PolicySet } from "../../functions/accelerator/policy.ts";
 import type * as Router from "../../functions/accelerator/router.ts";
-import { Catalogue } from "../../functions/parts/catalogue.ts";
 import type { Identify } from "../../functions/parts/identity.ts";
 import { openDoor } from "../accelerator/support.ts";
+import { doorOver } from "./accelerator-door.ts";
 import { type DoorRow, doorRows } from "./accelerator-rows.ts";
 import {
   badTokens,
@@ -79,30 +76,12 @@ const rowOf = (name: string): DoorRow => {
   return row;
 };
 
-function doorOver({ store }: World, policy: PolicySet) {
-  const defects: unknown[] = [];
-  const parts: Accelerator = {
-    ...openDoor({ policy }).parts,
-    binding: {
-      store,
-      catalogue: new Catalogue(store),
-      provider: (hostName, provider, deployables) =>
-        providersOf("pool", hostName, deployables, []).find(
-          ({ name }) => providerId(name) === provider,
-        ),
-    },
-    identify,
-    log: (error) => defects.push(error),
-  };
-  return { served: acceleratorFunction(parts), defects };
-}
-
 async function asked(name: string, credentials: Credentials, policy: PolicySet = "legacy") {
   const world = await copyOf(made);
   const { target, body } = rowOf(name);
   const [method = ""] = name.split(" ");
   const [rawPath = "", rawQueryString = ""] = target.split("?");
-  const { served, defects } = doorOver(world, policy);
+  const { served, defects } = doorOver(world, identify, policy);
   const before = rowsOf(world);
   const json = { "content-type": "application/json", prefer: "respond-async" };
   const event = {

@@ -125,6 +125,35 @@ function changedAt(
   return { ...value, [name]: changedAt(value[name], rest, by) };
 }
 
+/** The value once for each of its parts, with that part replaced. */
+export function eachReplaced(valid: unknown, by: unknown): readonly unknown[] {
+  return placesOf(valid, []).map((place) => changedAt(valid, place, () => by));
+}
+
+const deep = (levels: number) =>
+  JSON.parse(`${"[".repeat(levels)}${"]".repeat(levels)}`) as unknown;
+
+/** Values on which turning into text, walking or measuring fails. */
+export const wicked: readonly unknown[] = [
+  { toString: 1, valueOf: null },
+  [{ toString: null, valueOf: 1 }],
+  deep(6000),
+  { length: 1e9 },
+  JSON.parse('{"__proto__":{"toString":1}}'),
+  "\0\ud800".repeat(2000),
+];
+
+/** JSON of a value that may be too deep for JSON.stringify. */
+export function wickedText(valid: unknown, index: number): readonly string[] {
+  const mark = "\u0001here\u0001";
+  const value = wicked[index];
+  const text =
+    value === wicked[2] ? `${"[".repeat(6000)}${"]".repeat(6000)}` : JSON.stringify(value);
+  return eachReplaced(valid, mark).map((one) =>
+    (JSON.stringify(one) ?? "").replace(JSON.stringify(mark), () => text ?? ""),
+  );
+}
+
 /** A text with pieces cut out, doubled, or replaced by others. */
 export function mutatedText(valid: string): fc.Arbitrary<string> {
   const odd = fc.oneof(

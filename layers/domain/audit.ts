@@ -1,8 +1,16 @@
 import type { CardOperation } from "./card.ts";
 import type { Claim } from "./claim.ts";
 import { type Deployable, heldHandles, stateOf } from "./deployable.ts";
+import {
+  changedHandles,
+  claimFacts,
+  deployableFacts,
+  type Facts,
+  type QuotaFacts,
+} from "./history/facts.ts";
 import type { Host } from "./host.ts";
 import type { Image, SigningKey } from "./image.ts";
+import type { Quota } from "./quota.ts";
 
 /** One line of the audit, derived from a change of a row. */
 export interface AuditEvent {
@@ -13,6 +21,8 @@ export interface AuditEvent {
   readonly deployable?: string | undefined;
   readonly claim?: string | undefined;
   readonly image?: string | undefined;
+  /** What a program needs to judge the history; absent where there is nothing to judge. */
+  readonly facts?: Facts | undefined;
 }
 
 /** What became of a claim. */
@@ -25,9 +35,11 @@ export function claimEvents(
   const about = {
     project: claim.project,
     claim: claim.id,
-    host: claim.host,
-    deployable: claim.deployable,
+    // A claim that was unbound names no place any more: the place it left has this in its history.
+    host: claim.host ?? before?.host,
+    deployable: claim.deployable ?? before?.deployable,
     image: claim.image,
+    facts: claimFacts(before, after),
   };
   if (after === undefined)
     return [{ ...about, kind: "claim.released", text: `released by its owner or its lease` }];
@@ -53,6 +65,9 @@ function movedEvent(before: Claim | undefined, after: Claim): Told | undefined {
     const why = after.reason === undefined ? "" : `: ${after.reason.code} ${after.reason.message}`;
     return { kind: "claim.state", text: `${before.state} → ${after.state}${why}` };
   }
+  if (before.project !== after.project) {
+    return { kind: "claim.handed", text: `from project ${before.project} to ${after.project}` };
+  }
   return before.leaseUntil === after.leaseUntil
     ? undefined
     : { kind: "claim.renewed", text: "lease renewed" };
@@ -67,30 +82,59 @@ export function deployableEvents(
   const about = { host: after.host, deployable: after.id };
   if (before === undefined) {
     const text = `${after.vendor} ${after.product} ${after.region} found at ${after.address}`;
-    return [{ ...about, kind: "deployable.found", text }];
+    const facts = deployableFacts(undefined, after, Object.keys(after.handles));
+    return [{ ...about, kind: "deployable.found", text, facts }];
   }
-  return [...stateEvents(before, after), ...handleEvents(before, after)].map((event) => ({
-    ...about,
+  return movesOf(before, after).map((event) => ({ ...about, ...event }));
+}
+
+type Move = Omit<AuditEvent, "host" | "deployable">;
+
+/**
+ * The events of one change. Each handle that changed stands in the facts of exactly one of them: its
+ * own event or, as a grant and a release are told by the claim, the first. Where there is no other,
+ * such a handle has an event after all.
+ */
+function movesOf(before: Deployable, after: Deployable): readonly Move[] {
+  const changed = changedHandles(before, after);
+  const told = changed.filter((name) => hasOwnEvent(before, after, name));
+  const first = stateEvent(before, after);
+  const isLonely = first === undefined && told.length === 0;
+  const own = isLonely ? changed.filter((name) => isMoved(before, after, name)) : told;
+  const rest = changed.filter((name) => !own.includes(name));
+  const events = [
+    ...(first === undefined ? [] : [{ ...first, names: [] }]),
+    ...own.map((name) => ({ ...handleEvent(before, after, name), names: [name] })),
+  ];
+  return events.map(({ names, ...event }, index) => ({
     ...event,
+    facts: deployableFacts(before, after, index === 0 ? [...names, ...rest] : names),
   }));
 }
 
-function stateEvents(before: Deployable, after: Deployable): readonly AuditEvent[] {
+function stateEvent(before: Deployable, after: Deployable): Move | undefined {
   const [was, is] = [stateOf(before), stateOf(after)];
-  if (was.state === is.state && was.reason === is.reason) return [];
+  if (was.state === is.state && was.reason === is.reason) return undefined;
   const why = is.reason === undefined ? "" : ` (${is.reason})`;
   const text = `${was.state} → ${is.state}${why}, image generation ${after.imageGeneration}`;
-  return [{ kind: "deployable.state", text, image: after.wish.image?.id }];
+  return { kind: "deployable.state", text, image: after.wish.image?.id };
 }
 
-function handleEvents(before: Deployable, after: Deployable): readonly AuditEvent[] {
-  return Object.entries(after.handles).flatMap(([name, handle]) => {
-    const was = before.handles[name]?.state;
-    if (was === undefined || was === handle.state || isToldByClaim(was, handle.state)) return [];
-    const claim = handle.holder?.claim ?? before.handles[name]?.holder?.claim;
-    const text = `${name} at ${handle.address}: ${was} → ${handle.state}, fence ${handle.fence}`;
-    return [{ kind: "handle.state", text, claim, project: projectOf(after, name) }];
-  });
+function handleEvent(before: Deployable, after: Deployable, name: string): Move {
+  const [was, is] = [before.handles[name], after.handles[name]];
+  const claim = is?.holder?.claim ?? was?.holder?.claim;
+  const text = `${name} at ${is?.address}: ${was?.state} → ${is?.state}, fence ${is?.fence}`;
+  return { kind: "handle.state", text, claim, project: projectOf(after, name) };
+}
+
+function isMoved(before: Deployable, after: Deployable, name: string): boolean {
+  const was = before.handles[name]?.state;
+  return was !== undefined && was !== after.handles[name]?.state;
+}
+
+function hasOwnEvent(before: Deployable, after: Deployable, name: string): boolean {
+  const [was, is] = [before.handles[name]?.state ?? "", after.handles[name]?.state ?? ""];
+  return isMoved(before, after, name) && !isToldByClaim(was, is);
 }
 
 /** A grant and a release are told by the claim itself. */
@@ -173,4 +217,21 @@ export function keyEvents(
   return before.revokedAt === undefined && after.revokedAt !== undefined
     ? [{ kind: "key.revoked", text: `${after.name} ${after.id}` }]
     : [];
+}
+
+/** What became of a quota: how much a project may hold. What it holds is told by its claims. */
+export function quotaEvents(
+  before: Quota | undefined,
+  after: Quota | undefined,
+): readonly AuditEvent[] {
+  if (after === undefined || before?.limit === after.limit) return [];
+  const { project, resourceClass, limit } = after;
+  const facts: QuotaFacts = {
+    about: "quota",
+    project,
+    resourceClass,
+    limit,
+    wasLimit: before?.limit,
+  };
+  return [{ kind: "quota.set", text: `${project} may hold ${limit} ${resourceClass}`, facts }];
 }

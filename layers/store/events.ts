@@ -7,9 +7,11 @@ import {
   hostEvents,
   imageEvents,
   keyEvents,
+  quotaEvents,
 } from "#domain/audit";
 import { eventKey } from "#store/keys";
 import { type List, listShardsOf, type Wanted } from "#store/lists";
+import { quotaOf } from "#store/quotas";
 import { expiry, rowOf, valueOf, valueOrUndefined } from "#store/rows";
 import type { Store } from "#store/store";
 import type { Item, Write } from "#store/table";
@@ -69,6 +71,7 @@ const derivations: Readonly<Record<string, Derive>> = {
   key: derive(keyEvents),
   card: derive(cardLockEvents),
   cardOperation: derive(cardEndEvents),
+  quota: (before, after) => quotaEvents(before && quotaOf(before), after && quotaOf(after)),
 };
 
 function eventsOf(change: {

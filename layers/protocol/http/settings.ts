@@ -1,5 +1,6 @@
 import * as z from "zod/mini";
 import { listOf, name, page, time, uuid } from "./common.ts";
+import { eventFacts } from "./event-facts.ts";
 
 /** Profiles, quotas, catalogues, events and the service document. */
 
@@ -58,6 +59,7 @@ export const event = z.object({
   claim: z.optional(z.string()),
   image: z.optional(z.string()),
   text: z.string(),
+  facts: z.optional(eventFacts),
 });
 export type EventView = z.infer<typeof event>;
 export const eventQuery = z.strictObject({

@@ -255,6 +255,7 @@ const build: Create = (environment) => {
     catalogue: new Catalogue(store),
     hosts: new Map(),
     large: new Map(),
+    demand: new Map(),
   });
 };
 

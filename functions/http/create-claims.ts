@@ -1,4 +1,5 @@
 import { type Claim, maxCount } from "#domain/claim";
+import type { Demand } from "#domain/demand";
 import type { Deployable } from "#domain/deployable";
 import { Fault, isFault } from "#domain/faults";
 import type { CreateClaim } from "#protocol/http/claims";
@@ -20,6 +21,8 @@ import type { Call } from "./call.ts";
 export interface Claiming extends Resolving {
   readonly settings: Pick<Settings, "bindDeadlineMs" | "defaultQuota">;
   readonly large: LargePools;
+  /** What this process was asked for of late; without it any card that must be programmed serves as well. */
+  readonly demand?: Demand;
   /** Placement has to agree to each claim, where there is one. */
   readonly allocating?: Allocating | undefined;
 }
@@ -120,7 +123,7 @@ async function candidatesOf(
 }
 
 function requestOf(
-  { settings, allocating }: Claiming,
+  { settings, allocating, demand }: Claiming,
   { body, caller, once }: CreateCall,
   groups: readonly GrantGroup[],
 ): GrantRequest {
@@ -136,6 +139,7 @@ function requestOf(
     leaseSeconds,
     profile,
     once,
+    ...(demand === undefined ? {} : { demand }),
     ...(allocating === undefined ? {} : { allocating: true }),
     ...settings,
   };

@@ -102,11 +102,14 @@ function isLeftByOther(deployable: Deployable, project: string): boolean {
   return (isDirty && sharing !== "any") || (programmable && scrubMethod === "reset");
 }
 
+/** The rank of a card that must lose its image for the wanted one. */
+export const worstRank = 2;
+
 /** Lower is better: the image is loaded already, then a blank card, then one that must be erased. */
 export function rank(deployable: Deployable, need: Requirement): number {
   if (need.image === undefined) return deployable.loaded.functionId === null ? 0 : 1;
   if (hasLoaded(deployable, need.image)) return 0;
-  return deployable.loaded.functionId === null ? 1 : 2;
+  return deployable.loaded.functionId === null ? 1 : worstRank;
 }
 
 /** How many handles of it one request may take. */

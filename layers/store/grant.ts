@@ -1,4 +1,5 @@
 import { type Claim, silentAfterMs } from "#domain/claim";
+import type { Demand } from "#domain/demand";
 import type { Deployable } from "#domain/deployable";
 import { Fault } from "#domain/faults";
 import { type ActiveImage, wantedImage } from "#domain/image";
@@ -35,6 +36,8 @@ export interface GrantRequest {
   /** Placement must agree before the agent hears of it (design §9). */
   readonly allocating?: boolean | undefined;
   readonly defaultQuota: number;
+  /** What was asked for of late: by it an image that is seldom wanted makes room for this one. */
+  readonly demand?: Demand | undefined;
 }
 
 /** Handles chosen on one host, with the deployables as they were read. */

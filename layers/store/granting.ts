@@ -1,7 +1,8 @@
 import type { Claim } from "#domain/claim";
+import { leastMissed, noteDemand } from "#domain/demand";
 import type { Deployable } from "#domain/deployable";
 import { Fault } from "#domain/faults";
-import { rank } from "#domain/matching";
+import { rank, worstRank } from "#domain/matching";
 import { fits, pack } from "#domain/packing";
 import { deployablesOf } from "#store/deployables";
 import { type Choice, type GrantRequest, tryGrant } from "#store/grant";
@@ -160,6 +161,7 @@ async function tryCandidates(
     const attempt = await tryGrant(store, request, choice);
     const { kind } = attempt;
     if (kind === "granted") {
+      noteImages(request);
       return { claims: attempt.claims, replayed: false, deployables: attempt.deployables };
     }
     if (kind === "replayed") return { claims: attempt.claims, replayed: true };
@@ -176,6 +178,11 @@ async function tryCandidates(
       await store.sleep(store.random() * 10 * 2 ** race.conflicts);
     }
   }
+}
+
+function noteImages({ groups, demand }: GrantRequest): void {
+  if (demand === undefined) return;
+  for (const { image } of groups) if (image !== undefined) noteDemand(demand, image.id);
 }
 
 /** A candidate that changed stays one when the row that won still fits. */
@@ -203,12 +210,18 @@ async function choose(
     : await chooseHost(granting, candidates, open);
 }
 
-/** The best rank, and among equals a random one, so that racing callers spread. */
+/**
+ * The best rank; among those that must lose an image the ones whose image is missed least; and among
+ * equals a random one, so that racing callers spread.
+ */
 function chooseOne({ store, request }: Granting, open: readonly Deployable[]): Choice | undefined {
   const need = request.groups[0]?.need;
   if (need === undefined || open.length === 0) return undefined;
   const best = Math.min(...open.map((one) => rank(one, need)));
-  const equals = open.filter((one) => rank(one, need) === best);
+  const ranked = open.filter((one) => rank(one, need) === best);
+  const losesImage = need.image !== undefined && best === worstRank;
+  const equals =
+    losesImage && request.demand !== undefined ? leastMissed(ranked, request.demand) : ranked;
   const chosen = equals[Math.floor(store.random() * equals.length)];
   return chosen && choiceOn(request, [chosen]);
 }

@@ -13,7 +13,7 @@ export interface Fleet {
 }
 
 /** The region that images of the benchmarks are for. */
-const benchRegion = "f10a0000-5eed-4a11-8000-00000000be9c";
+export const benchRegion = "f10a0000-5eed-4a11-8000-00000000be9c";
 
 /** The resource class of seeded cards, and the size of the fleet in the budgets (design.md §12). */
 export const benchClass = "CUSTOM_FPGA_INTEL_PF";

@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import { accelerator } from "./accelerator.ts";
 import { agent } from "./agent.ts";
 import { bundles } from "./bundles.ts";
+import { choice } from "./choice.ts";
 import { claims } from "./claims.ts";
 import { dispatch } from "./dispatch.ts";
 import { type Figure, isMissed, machine, tableOf } from "./figure.ts";
@@ -18,6 +19,7 @@ const benchmarks = [
   handler,
   claims,
   storm,
+  choice,
   accelerator,
   dispatch,
   ingest,

@@ -218,3 +218,37 @@ describe("many callers at once", () => {
     expect([25, 60, 40]).toContain(quota?.limit);
   });
 });
+
+describe("a grant that must program", () => {
+  const loaded = (letter: string) => ({ ...loadedWith(crypto), sha256: letter, imageId: letter });
+  const lostImage = async (facts: Parameters<typeof request>[2]) => {
+    const store = newStore();
+    await putFleet(
+      store,
+      cards(3, 8, (index) => ({ loaded: loaded("abc".charAt(index)) })),
+    );
+    const image = await putImage(store);
+    const granted = await grant(store, 1, [group(1, image)], facts);
+    const [one] = await deployablesOf(store, host).then((all) =>
+      all.filter(({ id }) => id === granted?.claims[0]?.deployable),
+    );
+    return one?.loaded.imageId;
+  };
+
+  it.each(["a", "b", "c"])("takes the card with %s when that is asked for least", async (rare) => {
+    const demand = new Map(["a", "b", "c"].map((id) => [id, id === rare ? 1 : 20]));
+    expect(await lostImage({ demand })).toBe(rare);
+    expect([...demand.values()].reduce((sum, each) => sum + each, 0)).toBe(42);
+  });
+
+  it("remembers no image of a request that is replayed or refused", async () => {
+    const store = newStore();
+    await putFleet(store, cards(1));
+    const image = await putImage(store);
+    const demand = new Map<string, number>();
+    await grant(store, 1, [group(1, image)], { demand });
+    await grant(store, 1, [group(1, image)], { demand });
+    await grant(store, 2, [group(1, image)], { demand });
+    expect([...demand]).toEqual([[image.id, 1]]);
+  });
+});

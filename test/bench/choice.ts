@@ -1,0 +1,114 @@
+import type { Demand } from "#domain/demand";
+import type { Deployable } from "#domain/deployable";
+import { tryGrant } from "#store/grant";
+import { grantClaims } from "#store/granting";
+import { type LargePools, walkPool } from "#store/pool";
+import { ChoiceSite, type Grant, imageOf, type Run } from "./choice-site.ts";
+import { type Benchmark, percentiles } from "./figure.ts";
+import { seededRandom, VirtualClock } from "./virtual-clock.ts";
+
+const hosts = 25;
+const regions = 4;
+const images = Array.from({ length: 50 }, (_, rank) => imageOf(rank));
+/** Mean time that a claim is held, ms, and from claim to claim: about 80 % of the regions are busy. */
+const meanHoldMs = 120_000;
+const meanGapMs = 1_580;
+
+/** As the service chooses. */
+function ours(): Grant {
+  const large: LargePools = new Map();
+  const demand: Demand = new Map();
+  return async (store, request) => {
+    const granted = await grantClaims(store, { ...request, demand }, large);
+    if (granted?.replayed === true) throw new Error("no claim is made twice here");
+    return granted?.deployables[0];
+  };
+}
+
+/** The one that has been free longest, whatever it has loaded. */
+const firstFree: Grant = async (store, request) => {
+  const need = request.groups[0]?.need;
+  if (need === undefined) return undefined;
+  const free = await walkPool(store, need, { fits: () => true, all: true });
+  const [first] = free.toSorted((a, b) => a.updatedAt - b.updatedAt || (a.id < b.id ? -1 : 1));
+  return first && (await take(store, request, first));
+};
+
+const take = async (
+  store: Parameters<Grant>[0],
+  request: Parameters<Grant>[1],
+  one: Deployable,
+): Promise<Deployable | undefined> => {
+  const [handle = ""] = Object.keys(one.handles);
+  const picks = [{ group: 0, deployable: one.id, handle }];
+  const choice = { host: one.host, picks, deployables: new Map([[one.id, one]]) };
+  const attempt = await tryGrant(store, request, choice);
+  if (attempt.kind !== "granted") throw new Error(`nobody else is here: ${attempt.kind}`);
+  return attempt.deployables[0];
+};
+
+/** Rank 0 is asked for twice as often as rank 1, three times as often as rank 2 (Zipf, 1.0). */
+function zipf(count: number): (uniform: number) => number {
+  const weights = Array.from({ length: count }, (_, rank) => 1 / (rank + 1));
+  const sum = weights.reduce((total, weight) => total + weight, 0);
+  return (uniform) => {
+    let left = uniform * sum;
+    const rank = weights.findIndex((weight) => {
+      left -= weight;
+      return left < 0;
+    });
+    return rank < 0 ? count - 1 : rank;
+  };
+}
+
+const exponential = (mean: number, uniform: number) => -mean * Math.log(1 - uniform);
+
+/** The same claims at the same times, whoever chooses. */
+export async function simulate(grant: Grant, seed: number, claims: number): Promise<Run> {
+  const time = new VirtualClock();
+  const workload = seededRandom(seed);
+  const site = new ChoiceSite(time, seededRandom(seed + 1), grant);
+  await site.build(hosts, regions, images);
+  const pick = zipf(images.length);
+  const warmUp = Math.ceil(claims / 5);
+  site.countFrom(warmUp);
+  for (let number = 0; number < warmUp + claims; number += 1) {
+    await time.until(time.now() + exponential(meanGapMs, workload()));
+    const image = images[pick(workload())];
+    const holdMs = exponential(meanHoldMs, workload());
+    if (image !== undefined) site.arrive(number, image, holdMs);
+  }
+  const result = site.result(hosts * regions);
+  await time.until(time.now() + 3_600_000);
+  return result;
+}
+
+/** A claim prefers a card that has its image: what that is worth, against any free card. */
+export const choice: Benchmark = {
+  name: "choice",
+  run: async (short) => {
+    const claims = short ? 1_500 : 8_000;
+    const fifo = await simulate(firstFree, 1, claims);
+    const aware = await simulate(ours(), 1, claims);
+    const [before, after] = [percentiles(fifo.waits), percentiles(aware.waits)];
+    return [
+      {
+        name: "programs a claim waits for, avoided of FIFO's",
+        value: (1 - aware.programs / fifo.programs) * 100,
+        unit: "%",
+        budget: { atLeast: 60 },
+        note: `${aware.programs} against ${fifo.programs} for ${claims} claims; ${aware.reloads} and ${fifo.reloads} reloads behind scrubs`,
+      },
+      {
+        name: "longest wait of a claim / FIFO's p99",
+        value: Math.max(...aware.waits) / before.p99,
+        unit: "×",
+        budget: { atMost: 2 },
+        note: `FIFO p50 ${before.p50} ms, p99 ${before.p99} ms, longest ${Math.max(...fifo.waits)} ms`,
+      },
+      { name: "wait p50", value: after.p50, unit: "ms" },
+      { name: "wait p99", value: after.p99, unit: "ms" },
+      { name: "regions busy", value: aware.busy * 100, unit: "%" },
+    ];
+  },
+};

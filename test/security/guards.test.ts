@@ -3,6 +3,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { signPermit, verifyPermit } from "#protocol/permit";
 import { readClaim } from "#store/claims";
 import { readDeployable } from "#store/deployables";
+import { recordEvents } from "#store/events";
+import { claimKey } from "#store/keys";
 import type { Identify } from "../../functions/parts/identity.ts";
 import { idOf, start } from "../http/rows.ts";
 import { doorOver } from "./accelerator-door.ts";
@@ -174,6 +176,31 @@ describe("CVE-2026-40214: a request belongs to a project, and a guest's is the s
     const headers = await callers.good(stranger, "service");
     expect((await atDoor("DELETE", `${arqs}/${ids.claim}`, headers)).status).toBe(404);
     expect(await readClaim(world.store, ids.claim)).toMatchObject({ state: "Bound" });
+  });
+});
+
+describe("the token of a next page", () => {
+  test.each([
+    ["a deployable that everyone sees", { deployable: ids.card }],
+    ["a claim of another", { claim: ids.claim }],
+    ["an image of another", { image: ids.image }],
+    ["a host", { host: ids.host }],
+  ])("tells nothing of whose events of %s were passed over", async (_, about) => {
+    const { store } = world;
+    const after = await store.table.get(claimKey(ids.claim));
+    for (let number = 0; number < 30; number += 1) {
+      const change = { id: `e${number}`, at: start + number, before: undefined, after };
+      await recordEvents(store, change);
+    }
+    const ask = nativeDoor(world, identify);
+    const headers = await callers.good(stranger, "reader");
+    const { text } = await ask("listEvents", { headers, query: { ...about, limit: "1" } });
+    expect(JSON.parse(text)).toMatchObject({ items: [] });
+    expect(leaked(text, JSON.stringify(about))).toEqual([]);
+    const own = await callers.good(owner, "reader");
+    const query = { claim: ids.claim, limit: "1" };
+    const seen = await ask("listEvents", { headers: own, query });
+    expect(JSON.parse(seen.text)).toMatchObject({ items: [{ claim: ids.claim }] });
   });
 });
 

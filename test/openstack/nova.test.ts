@@ -200,7 +200,9 @@ test("eight servers want four cards: four run, four are told that none is left",
     ...Array<string>(4).fill("ERROR"),
   ]);
   const faults = ends.flatMap(({ fault }) => (fault === undefined ? [] : [fault.message]));
-  expect(faults.filter((message) => !message.startsWith("No valid host"))).toEqual([]);
+  // Placement 8.0 has been seen to promise a fifth of four; the bind refuses that one at once.
+  const expected = /^(No valid host|Failed to bind accelerator requests)/;
+  expect(faults.filter((message) => !expected.test(message))).toEqual([]);
   expect(await gatehouse.arqs()).toHaveLength(4);
   await Promise.all(ids.map(servers.remove));
   await nothingLeft();

@@ -11,6 +11,7 @@ import { eventsFunction } from "../../functions/http/events.ts";
 import { hostsFunction } from "../../functions/http/hosts.ts";
 import { imagesFunction } from "../../functions/http/images.ts";
 import { keysFunction } from "../../functions/http/keys.ts";
+import { openstackFunction } from "../../functions/http/openstack.ts";
 import { operationsFunction } from "../../functions/http/operations.ts";
 import { profilesFunction } from "../../functions/http/profiles.ts";
 import { quotasFunction } from "../../functions/http/quotas.ts";
@@ -18,7 +19,7 @@ import { serviceFunction } from "../../functions/http/service.ts";
 import { Catalogue } from "../../functions/parts/catalogue.ts";
 import { type Identify, identifierFor } from "../../functions/parts/identity.ts";
 import { type HttpFunction, httpEvent, type Request } from "../http/event.ts";
-import { start } from "../http/rows.ts";
+import { start, withoutCloud } from "../http/rows.ts";
 import { audience, type Callers, type Credentials } from "./callers.ts";
 import type { World } from "./world.ts";
 
@@ -60,7 +61,7 @@ function functionsOf({ store, bucket }: World): ReadonlyMap<string, HttpFunction
     ["metrics", service],
     ["traits", catalog],
     ["resource-classes", catalog],
-    ["claims", claimsFunction({ ...resolving, settings, large: new Map() })],
+    ["claims", claimsFunction({ ...resolving, settings, large: new Map(), demand: new Map() })],
     ["deployables", deployablesFunction(resolving)],
     ["devices", devicesFunction({ store })],
     ["events", eventsFunction({ store })],
@@ -74,6 +75,7 @@ function functionsOf({ store, bucket }: World): ReadonlyMap<string, HttpFunction
       }),
     ],
     ["keys", keysFunction({ store })],
+    ["openstack", openstackFunction(withoutCloud(store))],
     ["operations", operationsFunction({ store })],
     ["profiles", profilesFunction({ store })],
     ["quotas", quotasFunction({ store })],

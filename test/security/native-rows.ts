@@ -154,6 +154,11 @@ const deployableRows = {
   },
 } satisfies Partial<Record<OperationId, Row>>;
 
+const openstackRows = {
+  checkOpenstack: { least: "admin", status: 200, foreign: "same" },
+  importOpenstack: { least: "admin", status: 409, foreign: "same", body: body({ dryRun: true }) },
+} satisfies Partial<Record<OperationId, Row>>;
+
 const claimRows = {
   createClaims: {
     least: "member",
@@ -200,4 +205,5 @@ export const nativeRows: Readonly<Record<string, Row>> = {
   ...hostRows,
   ...deployableRows,
   ...claimRows,
+  ...openstackRows,
 };

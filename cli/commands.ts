@@ -1,5 +1,6 @@
 import type { Command } from "./command.ts";
 import { attachCommand } from "./commands/attach.ts";
+import { auditCommands } from "./commands/audit.ts";
 import { catalogCommands } from "./commands/catalog.ts";
 import { claimCommands } from "./commands/claims.ts";
 import { deployableCommands } from "./commands/deployables.ts";
@@ -32,6 +33,7 @@ export const commands: readonly Command[] = [
   ...profileCommands,
   ...quotaCommands,
   ...eventCommands,
+  ...auditCommands,
   ...watchCommands,
   ...catalogCommands,
   ...openstackCommands,

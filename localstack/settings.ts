@@ -50,6 +50,7 @@ const handedOn = [
   "PLACEMENT_ENDPOINT",
   "GLANCE_ENDPOINT",
   "NOVA_ENDPOINT",
+  "CYBORG_ENDPOINT",
 ];
 
 /** Reads the settings; throws with the variable's name when one is wrong. */

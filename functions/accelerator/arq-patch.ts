@@ -1,7 +1,7 @@
 import { maxCount } from "#domain/claim";
 import type { Identity } from "../parts/identity.ts";
 import { refusal } from "./errors.ts";
-import { asUuid, uuidArgument } from "./uuids.ts";
+import { asUuid, told, uuidArgument } from "./uuids.ts";
 
 /** What a patch wants of one accelerator request. */
 export type Patch =
@@ -116,7 +116,7 @@ function hostOf(value: unknown): string {
 function uuidAt(values: ReadonlyMap<string, unknown>, path: string): string {
   const uuid = asUuid(values.get(path));
   if (uuid !== undefined) return uuid;
-  throw cannot(`${path.slice(1)}: Expected a uuid but received ${String(values.get(path))}.`);
+  throw cannot(`${path.slice(1)}: Expected a uuid but received ${told(values.get(path))}.`);
 }
 
 function projectOf(value: unknown): string {

@@ -11,7 +11,7 @@ import { deployableOf, shown } from "./deployable-view.ts";
 import type { Call } from "./endpoint.ts";
 import { notFound, type Reply, refusal } from "./errors.ts";
 import type { Accelerator } from "./parts.ts";
-import { uuidArgument, uuidMember } from "./uuids.ts";
+import { told, uuidArgument, uuidMember } from "./uuids.ts";
 
 /** Programming by an operator (cyborg.md §1.5). */
 
@@ -56,7 +56,7 @@ function imageOf(body: unknown): string {
     throw cannot("Exactly one operation on /program is needed");
   }
   const { path, op, value } = patch;
-  if (path !== "/program") throw cannot(`Invalid path in patch ${String(path)}`);
+  if (path !== "/program") throw cannot(`Invalid path in patch ${told(path)}`);
   if (op !== "replace" && op !== "add") throw cannot("The op must be replace");
   const [wanted] = Array.isArray(value) ? (value as unknown[]) : [];
   if (!isRecord(wanted)) throw cannot("The value must be a list with an image_uuid");

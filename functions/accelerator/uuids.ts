@@ -28,8 +28,7 @@ export function uuidArgument(value: string, field = "uuid"): string {
 export function uuidMember(value: unknown): string {
   const uuid = asUuid(value);
   if (uuid !== undefined) return uuid;
-  const told = typeof value === "string" ? value : JSON.stringify(value);
-  throw refusal(400, `Expected a uuid but received ${told}.`);
+  throw refusal(400, `Expected a uuid but received ${told(value)}.`);
 }
 
 /** The integer that Cyborg shows for a row: the first 31 bits of its uuid. */
@@ -50,4 +49,17 @@ export function handleId(deployable: string, name: string): string {
 /** An attribute's uuid begins as its deployable's does, so that it can be found by it alone. */
 export function attributeId(deployable: string, ...parts: readonly string[]): string {
   return deployable.slice(0, 8) + uuidOf("attribute", deployable, ...parts).slice(8);
+}
+
+/** Longest part of a request that its refusal repeats. */
+const longestTold = 200;
+
+/**
+ * A member of a request as its refusal names it. An object is only said to be one: its own `toString`
+ * need not be a function, and its brackets may be thousands deep.
+ */
+export function told(value: unknown): string {
+  if (typeof value === "object" && value !== null)
+    return Array.isArray(value) ? "a list" : "an object";
+  return String(value).slice(0, longestTold);
 }

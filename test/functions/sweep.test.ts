@@ -214,7 +214,7 @@ describe("the number of hosts", () => {
 
   test("is counted by one of two sweeps that overlap", async () => {
     const both = await Promise.all([refreshFleetSize(store), refreshFleetSize(store)]);
-    expect(both.toSorted()).toEqual([false, true]);
+    expect(both.filter(Boolean)).toHaveLength(1);
   });
 
   test("that cannot be counted is a failure of its own and holds up nothing", async () => {

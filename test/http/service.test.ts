@@ -1,6 +1,9 @@
 import { readFileSync } from "node:fs";
 import { beforeEach, describe, expect, test } from "vitest";
 import { type OperationId, routes } from "#protocol/http/routes";
+import { oweDrop } from "#store/allocations";
+import { oweEvent } from "#store/outbox";
+import { writePlacement } from "#store/placement";
 import { serviceFunction } from "../../functions/http/service.ts";
 import { ask, type HttpFunction, refused, send } from "./event.ts";
 import {
@@ -10,6 +13,7 @@ import {
   addImageRow,
   handleOf,
   heldHandle,
+  idOf,
   type TestStore,
   testStore,
 } from "./rows.ts";
@@ -86,12 +90,34 @@ describe("metrics", () => {
       const [, declared] = /^# TYPE (\w+) gauge$/.exec(line) ?? [];
       family = declared ?? family;
       if (line.startsWith("#")) continue;
-      const [, name, state] = /^(\w+)\{state="(\w+)"\} \d+$/.exec(line) ?? [];
+      const [, name, state] = /^(\w+?)(?:\{state="(\w+)"\})? \d+(?:\.\d+)?$/.exec(line) ?? [];
       expect(name, line).toBe(family);
       expect(seen.has(`${name} ${state}`), line).toBe(false);
       seen.add(`${name} ${state}`);
     }
     expect(seen.size).toBeGreaterThan(20);
+  });
+
+  test("tell what Placement and Nova are owed, and for how long", async () => {
+    const arq = await addClaimRow(store, "arq", { provider: idOf("rp"), instance: idOf("vm") });
+    const native = await addClaimRow(store, "native", { host: idOf("h"), allocation: "done" });
+    const now = store.now();
+    await store.table.write([...oweEvent(arq, "completed", now), ...oweDrop(native, now)]);
+    const record = { host: idOf("h"), hostName: "node1", providers: {}, tries: 2, readAt: 0 };
+    await writePlacement(store, undefined, { ...record, state: "failed", dueAt: now + 1_000 });
+    store.pass(5_000);
+    const { body } = await text();
+    for (const [series, value] of [
+      ['gatehouse_placement_hosts{state="failed"}', 1],
+      ['gatehouse_placement_hosts{state="synced"}', 0],
+      ["gatehouse_placement_lag_seconds", 4],
+      ["gatehouse_nova_events_owed", 1],
+      ["gatehouse_nova_event_tries", 0],
+      ["gatehouse_nova_event_oldest_seconds", 5],
+      ["gatehouse_allocations_owed", 1],
+    ] as const) {
+      expect(valueOf(body, series), series).toBe(value);
+    }
   });
 
   test("are for admins", async () => {

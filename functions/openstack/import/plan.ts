@@ -2,7 +2,7 @@ import type { Claim } from "#domain/claim";
 import { type Deployable, heldHandles } from "#domain/deployable";
 import { isFault } from "#domain/faults";
 import type { Host } from "#domain/host";
-import { type Profile, readGroup } from "#domain/profile";
+import { type GroupRequest, type Profile, readGroup } from "#domain/profile";
 import { sameContent } from "#domain/same";
 import type { CyborgProfile, CyborgRequest, CyborgSite } from "#openstack/cyborg";
 
@@ -151,25 +151,16 @@ function claimOf(
   if (typeof project !== "string" || instance === null || provider === null) return undefined;
   const profile = request.device_profile_name ?? undefined;
   const group = request.device_profile_group_id ?? 0;
-  const asked = groups.get(profile ?? "")?.[group];
-  const wanted =
-    asked === undefined || groupTrouble([asked]) !== undefined
-      ? undefined
-      : readGroup(asked, group);
+  const { resources, ...asks } = askedBy(groups.get(profile ?? ""), group);
   return {
     id: request.uuid,
     project,
     user: "cyborg",
     state: "Bound",
-    resourceClass: wanted?.resources[0]?.resourceClass ?? deployable.resourceClass,
+    resourceClass: resources[0]?.resourceClass ?? deployable.resourceClass,
     profile,
     group,
-    asks: {
-      required: wanted?.required ?? [],
-      forbidden: wanted?.forbidden ?? [],
-      image: wanted?.image,
-      functionId: wanted?.functionId,
-    },
+    asks,
     provider,
     hostName: deployable.hostName,
     instance,
@@ -180,4 +171,13 @@ function claimOf(
     createdAt: now,
     updatedAt: now,
   };
+}
+
+const nothingAsked: GroupRequest = { resources: [], required: [], forbidden: [] };
+
+/** What the profile's group asks for; nothing where Cyborg has it no more, or it cannot be read. */
+function askedBy(groups: CyborgProfile["groups"] | undefined, index: number): GroupRequest {
+  const group = groups?.[index];
+  if (group === undefined || groupTrouble([group]) !== undefined) return nothingAsked;
+  return readGroup(group, index);
 }

@@ -20,6 +20,8 @@ export interface CloudOptions {
   readonly onFailure?: (functionName: string, error: unknown) => void;
   /** Runs every call of a function, named as serverless.yml names it: to watch or to disturb it. */
   readonly around?: Around;
+  /** Answers where functions find the table instead: something in between may disturb their calls. */
+  readonly tableThrough?: (endpoint: string) => Promise<string>;
 }
 
 type Around = (functionName: string, run: () => Promise<unknown>) => Promise<unknown>;
@@ -136,11 +138,14 @@ async function openGateway(
   });
 }
 
-async function openTable({ dataDir, tableEndpoint }: CloudOptions): Promise<OfflineTable> {
-  return await startTable({
+async function openTable(options: CloudOptions): Promise<OfflineTable> {
+  const { dataDir, tableEndpoint, tableThrough } = options;
+  const table = await startTable({
     dataDir: join(dataDir, "table"),
     ...(tableEndpoint === undefined ? {} : { endpoint: tableEndpoint }),
   });
+  if (tableThrough === undefined) return table;
+  return { ...table, endpoint: await tableThrough(table.endpoint) };
 }
 
 async function openBucket(options: CloudOptions, triggers: Triggers): Promise<BucketServer> {

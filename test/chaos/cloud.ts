@@ -31,7 +31,7 @@ async function main(): Promise<void> {
       await failpoints.pass(`cloud.${name}:after`);
       return answer;
     },
-    tableThrough: async (endpoint) => await startTableProxy(endpoint, failpoints),
+    tableThrough: async (endpoint) => (await startTableProxy(endpoint, failpoints)).url,
   });
   const sweeping = sweepOften(cloud, settings.sweepMs);
   process.once("SIGTERM", () => {

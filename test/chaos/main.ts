@@ -9,6 +9,13 @@ import { openSite } from "./site.ts";
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
 
+async function runAll(options: Options): Promise<number> {
+  if (options.planted !== "all") return await run(options);
+  let missed = 0;
+  for (const name of Object.keys(planted)) missed += await run({ ...options, planted: name });
+  return missed === 0 ? 0 : 1;
+}
+
 async function run(options: Options): Promise<number> {
   const { rounds, seed, hosts, planted: name } = options;
   const dir = mkdtempSync(join(tmpdir(), "gatehouse-chaos-"));
@@ -56,7 +63,7 @@ async function runRounds(dir: string, options: Options): Promise<readonly Violat
 try {
   const options = readOptions(process.argv.slice(2));
   if (options === undefined) process.stdout.write(help);
-  else process.exitCode = await run(options);
+  else process.exitCode = await runAll(options);
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = 1;

@@ -8,7 +8,7 @@ export const help = `Kills, stops, cuts off and fills up the processes of a whol
   npm run chaos -- --seed S        what the faults and clients follow from; another one each run
   npm run chaos -- --minutes M     no new round after so long (30)
   npm run chaos -- --hosts N       agents (3)
-  npm run chaos -- --planted NAME  breaks something on purpose: the run must find it
+  npm run chaos -- --planted NAME  breaks something on purpose, or each in turn (all): the run must find it
 `;
 
 /** Faults that a good cloud and a good agent do not have, each with the check that finds it. */
@@ -54,8 +54,9 @@ export function readOptions(args: readonly string[]): Options | undefined {
     if (Number.isInteger(value) && value >= (name === "seed" ? 0 : 1)) return value;
     throw new Error(`--${name}: expected a whole number, not ${values[name]}`);
   };
-  if (values.planted !== undefined && planted[values.planted] === undefined) {
-    throw new Error(`--planted: one of ${Object.keys(planted).join(", ")}`);
+  const names = [...Object.keys(planted), "all"];
+  if (values.planted !== undefined && !names.includes(values.planted)) {
+    throw new Error(`--planted: one of ${names.join(", ")}`);
   }
   const [rounds, seed, minutes, hosts] = [
     whole("rounds"),

@@ -6,6 +6,12 @@ import type { Failpoints, Fate } from "./failpoints.ts";
 /** Calls that change the table; all others only read it. */
 const writes = /^(TransactWriteItems|PutItem|UpdateItem|DeleteItem|BatchWriteItem)$/;
 
+/** The endpoint to use instead of the table's, and its end. */
+export interface TableProxy {
+  readonly url: string;
+  readonly close: () => Promise<void>;
+}
+
 interface Request {
   readonly operation: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -21,16 +27,22 @@ interface Answer {
  * Stands between the functions and the table and lets `table.write` and `table.read` fail:
  * `delay:ms`, `throttle`, `conflict` (a transaction meets another), `cut` (never arrives),
  * `ambiguous` (done, but the answer is lost), and two that no table does, to see checks fail: `lose`
- * (answered and not done) and `unconditional`. Answers the endpoint to use instead.
+ * (answered and not done) and `unconditional`.
  */
-export async function startTableProxy(target: string, failpoints: Failpoints): Promise<string> {
+export async function startTableProxy(target: string, failpoints: Failpoints): Promise<TableProxy> {
   const server = createServer((request, response) => {
     serve(target, failpoints, { request, response }).catch(() => response.destroy());
   });
   // Idle connections of SDK clients are many and cost nothing; a reset of one is no fault to find.
   server.keepAliveTimeout = 60_000;
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    close: async () => {
+      server.closeAllConnections();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+  };
 }
 
 async function serve(

@@ -106,9 +106,11 @@ export function newlyOffered({ before, after }: Change): string | undefined {
     : undefined;
 }
 
-/** Neither waits for the other: a push that can never succeed must not keep a change off the audit. */
-async function apply(following: Following, record: DynamoDBRecord): Promise<void> {
-  const change = changeOf(record);
+/**
+ * Does what follows from one change. Neither waits for the other: a push that can never succeed must
+ * not keep a change off the audit. Rejects when any of it failed: all of it may be done again.
+ */
+export async function follow(following: Following, change: Change): Promise<void> {
   const wish = changedWish(change);
   const card = takenCard(change);
   const host = newlyOffered(change);
@@ -140,7 +142,7 @@ export function tableChangedFunction(
   return async (event) => {
     for (const record of (event as DynamoDBStreamEvent).Records) {
       try {
-        await apply(following, record);
+        await follow(following, changeOf(record));
       } catch (error) {
         console.error(error);
         // Later records of the batch are delivered again after this one: order per row is kept.

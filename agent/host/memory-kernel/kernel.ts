@@ -18,6 +18,8 @@ import {
 export interface MemoryKernel extends SysfsPort, PrPort {
   /** Everything as JSON; the caller may keep it. */
   snapshot(): KernelState;
+  /** Everything as it is now, to be looked at only. */
+  state(): KernelState;
   /** Power off and on: volatile things are lost, flash images load, missing cards are back. */
   reboot(bootId: string): Promise<void>;
   /** The next `times` programs (or erases) of a region go wrong in this way. */
@@ -50,6 +52,7 @@ function hands(machine: Machine): Hands {
   };
   return {
     snapshot: () => structuredClone(machine.state()),
+    state: machine.state,
     async reboot(bootId) {
       const { failures } = machine.state();
       await machine.restart({ ...bootState(machine.options.cards, bootId), failures });

@@ -1,0 +1,14 @@
+/**
+ * Runs something while the functions' own log lines go nowhere: under faults each of them has much
+ * to say, and all that matters is said by the judge.
+ */
+export async function quietly<Value>(run: () => Promise<Value>): Promise<Value> {
+  const { error, warn } = console;
+  console.error = () => undefined;
+  console.warn = () => undefined;
+  try {
+    return await run();
+  } finally {
+    Object.assign(console, { error, warn });
+  }
+}

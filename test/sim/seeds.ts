@@ -1,0 +1,78 @@
+import type { FaultKind } from "./faults.ts";
+import { type StockImage, stockImages } from "./images.ts";
+import { quietly } from "./quiet.ts";
+import { type RunOptions, type RunResult, run } from "./run.ts";
+import { type Cut, shrink } from "./shrink.ts";
+
+/** What many runs have in common. */
+export interface Work {
+  readonly ops: number;
+  readonly hosts: number;
+  readonly faults?: readonly FaultKind[] | undefined;
+  readonly plant?: string | undefined;
+}
+
+/** A seed that found something, with the smallest run that was found to show it. */
+export interface Finding {
+  readonly seed: number;
+  readonly what: string;
+  readonly invariant: string;
+  readonly replay: string;
+  /** Absent when something was thrown that nobody expects: then there is only the whole run. */
+  readonly cut?: Cut | undefined;
+}
+
+/** What came of one seed. */
+export type SeedResult =
+  | { readonly kind: "held"; readonly seed: number; readonly result: RunResult }
+  | { readonly kind: "found"; readonly finding: Finding; readonly result?: RunResult | undefined };
+
+/** Runs seeds one after the other, and shrinks what it finds. */
+export class Seeds {
+  readonly #work: Work;
+  readonly #images: readonly StockImage[] = stockImages();
+
+  constructor(work: Work) {
+    this.#work = work;
+  }
+
+  async run(seed: number, changes: Partial<RunOptions> = {}): Promise<RunResult> {
+    return await quietly(() => run({ ...this.#work, seed, images: this.#images, ...changes }));
+  }
+
+  /** One seed; a violation is shrunk when `isShrunk`. */
+  async judge(seed: number, isShrunk = true): Promise<SeedResult> {
+    let result: RunResult;
+    try {
+      result = await this.run(seed);
+    } catch (error) {
+      const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      const replay = replayOf(seed, this.#work);
+      return { kind: "found", finding: { seed, what, invariant: "thrown", replay } };
+    }
+    const { violation, faults } = result;
+    if (violation === undefined) return { kind: "held", seed, result };
+    const all = Array.from({ length: this.#work.ops }, (_, id) => id);
+    const { invariant, message, at } = violation;
+    const rerun = async (one: Cut) => {
+      const again = await this.run(seed, one).catch(() => undefined);
+      return again?.violation?.invariant;
+    };
+    const whole: Cut = { keep: all, faults };
+    const cut = isShrunk ? await shrink(whole, invariant, rerun) : whole;
+    const what = `${message} (at ${at} ms)`;
+    const replay = replayOf(seed, this.#work, isShrunk ? cut : undefined);
+    return { kind: "found", finding: { seed, what, invariant, replay, cut }, result };
+  }
+}
+
+/** The line that shows it again. */
+function replayOf(seed: number, { ops, hosts, plant, faults }: Work, cut?: Cut): string {
+  const kinds = cut?.faults ?? faults;
+  return [
+    `npm run sim -- --seed ${seed} --ops ${ops} --hosts ${hosts} --verbose`,
+    ...(plant === undefined ? [] : [`--plant ${plant}`]),
+    ...(kinds === undefined ? [] : [`--faults ${kinds.length === 0 ? "none" : kinds.join()}`]),
+    ...(cut === undefined ? [] : [`--keep ${cut.keep.join()}`]),
+  ].join(" ");
+}

@@ -1,5 +1,5 @@
 import * as z from "zod/mini";
-import { attachment, counter, plugTarget, uuid } from "#protocol/wire/shapes";
+import { attachment, counter, plugTarget, scrubMethod, uuid } from "#protocol/wire/shapes";
 
 /** An act on hardware that was begun: written before the touch, again when the act returned. */
 const operation = z.object({
@@ -8,6 +8,8 @@ const operation = z.object({
   kind: z.enum(["program", "scrub"]),
   stage: z.enum(["intended", "acted"]),
   generation: counter,
+  /** How a scrub makes clean; what an erase leaves is blank. */
+  method: z.exactOptional(scrubMethod),
   /** What the card said before the touch. */
   before: z.nullable(uuid),
   /** The image of a program. */

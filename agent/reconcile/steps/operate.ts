@@ -26,14 +26,15 @@ export async function programImage(step: StepOf<"program">, context: StepContext
 export async function scrubDeployable(step: StepOf<"scrub">, context: StepContext): Promise<void> {
   const { place, equipment } = context;
   await forgetProofs(context);
-  await operate({ kind: "scrub", generation: step.generation }, context, (work) =>
-    equipment.driver.scrub(place, step.method, work),
+  const { generation, method } = step;
+  await operate({ kind: "scrub", generation, method }, context, (work) =>
+    equipment.driver.scrub(place, method, work),
   );
 }
 
 /** Intent to disk, last look at the newest wish, act, "acted" to disk. */
 async function operate(
-  what: Pick<Operation, "kind" | "generation" | "image">,
+  what: Pick<Operation, "kind" | "generation" | "method" | "image">,
   context: StepContext,
   act: Act,
 ): Promise<void> {

@@ -27,12 +27,21 @@ export async function readBack(step: StepOf<"read-back">, context: StepContext):
   await site.changeJournal((journal) => without(journal, "operation"));
 }
 
-function requireResult({ kind, image }: Operation, { loaded, health, opaque }: Observation): void {
+function requireResult(
+  { kind, image, method }: Operation,
+  { loaded, health, opaque }: Observation,
+): void {
   if (opaque === true)
     throw new Fault("IN_USE", "the card cannot be read back while a guest has it");
   if (kind === "program" && loaded.functionId !== image?.functionId) {
     throw new Fault("READ_BACK_MISMATCH", `the card says ${loaded.functionId ?? "blank"}`, {
       expected: image?.functionId ?? "",
+    });
+  }
+  // A card that took the blank image and shows something else may still have the tenant's data.
+  if (method === "erase" && loaded.functionId !== null) {
+    throw new Fault("READ_BACK_MISMATCH", `after the erase the card says ${loaded.functionId}`, {
+      expected: "blank",
     });
   }
   if (kind === "scrub" && health.state !== "ok" && health.state !== "unmonitored") {

@@ -85,6 +85,20 @@ test("a card that says another id after the program is never called ready", asyn
   expect(world.guests.calls).toEqual([]);
 });
 
+test("a card that says anything but blank after an erase is never called clean", async () => {
+  world = await makeWorld();
+  await begin();
+  await world.kernel.failNext(cardId(), "port0", "wrong-read-back", 1);
+  world.cloud.wish(scrub());
+  await world.time.until(phase(1, "ready"), "erased by the second try");
+  expect(loadedNow()).toBe(blankFunction);
+  await world.kernel.failNext(cardId(), "port0", "wrong-read-back", 2);
+  world.cloud.wish(scrub({ revision: 2, imageGeneration: 2 }));
+  await world.time.until(phase(2, "failed"), "given up");
+  expect(world.report()).toMatchObject({ clean: false, error: { code: "READ_BACK_MISMATCH" } });
+  expect([...(world.cloud.receipts.get(world.port0)?.values() ?? [])]).toHaveLength(1);
+});
+
 test.each([
   ["DOWNLOAD_FAILED", "https://bucket.test/missing"],
   ["DOWNLOAD_FAILED", "https://elsewhere.test/aes"],

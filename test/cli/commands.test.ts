@@ -216,6 +216,7 @@ describe("every command", () => {
       "images sign",
       "images manifest",
       "images keygen",
+      "audit",
       "watch",
       "completion",
       "help",

@@ -19,6 +19,7 @@ export interface ConversationOptions {
   readonly runtime: Runtime;
   readonly hello: () => Hello;
   readonly digest: () => Readonly<Record<string, number>>;
+  readonly inventoryHash: () => string;
   /** Everything but the welcome that came with a welcome before it. */
   readonly heard: (message: Exclude<CloudMessage, Welcome>, conversation: Conversation) => void;
   readonly token: string;
@@ -79,11 +80,12 @@ export class Conversation {
 
   /** Pings at once and then every 30 s ± jitter; a link without a pong in 20 s is dead. */
   async keepAlive(beat: () => void): Promise<void> {
-    const { runtime, digest } = this.#options;
+    const { runtime, digest, inventoryHash } = this.#options;
     while (!this.isOver) {
       this.#heardPong = new AbortController();
       for (const part of sliced(digest())) {
-        this.#send(encodeMessage({ type: "ping", epoch: this.epoch, digest: part }));
+        const ping = { epoch: this.epoch, digest: part, inventoryHash: inventoryHash() };
+        this.#send(encodeMessage({ type: "ping", ...ping }));
       }
       beat();
       await runtime.sleep(times.pong, this.#anyOf(this.#heardPong.signal));

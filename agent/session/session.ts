@@ -32,7 +32,7 @@ const pollLifeMs = 5 * 60_000;
 /** Planned reconnect: a random point of 100 to 115 min, before the gateway's 2 h (serverless.md §9). */
 const socketLifeMs = 100 * 60_000;
 const socketLifeSpread = 15 * 60_000;
-/** Unacknowledged reports are sent again after this time, ms. */
+/** Unacknowledged reports, and an inventory that is asked for, are sent again after this time, ms. */
 const resendMs = 20_000;
 
 /** Faults of the cloud after which a quick reconnect makes no sense. */
@@ -58,6 +58,7 @@ export class Session {
   #resigned = false;
   #devices: readonly InventoryDevice[] = [];
   #hash = inventoryHash([]);
+  #inventorySentAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -127,6 +128,7 @@ export class Session {
       runtime,
       hello: () => this.#hello(),
       digest: () => this.#options.reconciler.digest(),
+      inventoryHash: () => this.#hash,
       heard: (message, from) => this.#heard(message, from),
       token: await token(),
     });
@@ -211,6 +213,7 @@ export class Session {
     }
     if (message.type === "pong") {
       trustedClock.learn(message.serverTime);
+      if (message.wants?.includes("inventory") === true) this.#inventoryLost(from);
       return;
     }
     if (from !== this.#current) return;
@@ -246,7 +249,14 @@ export class Session {
     return withMarks(hello, reconciler.marks());
   }
 
+  /** What was sent a moment ago may still be on its way. */
+  #inventoryLost(to: Conversation): void {
+    const age = this.#options.runtime.clock.monotonic() - this.#inventorySentAt;
+    if (to === this.#current && age >= resendMs) this.#sendInventory(to);
+  }
+
   #sendInventory(to: Conversation): void {
+    this.#inventorySentAt = this.#options.runtime.clock.monotonic();
     for (const part of inventoryParts(this.#devices, to.epoch, this.#hash)) {
       to.send(encodeMessage(part));
     }

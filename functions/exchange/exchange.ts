@@ -1,12 +1,12 @@
 import { createPublicKey } from "node:crypto";
 import { isAllocating } from "#domain/deployable";
 import { Fault } from "#domain/faults";
-import type { Beat } from "#domain/host";
+import type { Beat, Host } from "#domain/host";
 import { deployableId, deviceId } from "#protocol/uuid";
 import type { AgentMessage, CloudMessage, Inventory, Ping, Report } from "#protocol/wire/messages";
 import { receiptDigest, receiptVerifies } from "#protocol/wire/receipt";
 import { deployablesOf } from "#store/deployables";
-import { changeHost, readBeat, readHost, replaceBeat } from "#store/hosts";
+import { changeHost, noteInventory, readBeat, readHost, replaceBeat } from "#store/hosts";
 import { applyInventory, collectParts, type FoundCard } from "#store/inventories";
 import type { StoredReceipt } from "#store/receipts";
 import { recordReport } from "#store/reports";
@@ -102,7 +102,8 @@ async function takeInventory(
     host,
     cards.map((card) => cardOf(session.host, card)),
   );
-  await changeHost(store, session.host, (known) => ({ ...known, inventoryHash: message.hash }));
+  const noted = (known: Host) => ({ ...known, inventoryHash: message.hash });
+  await changeHost(store, session.host, noted, [noteInventory(session.host, message.hash)]);
   // Whose end was told before this inventory was here has to tell it again.
   const open = await openCards(store, host.id, await deployablesOf(store, host.id));
   return { replies: [{ type: "ack", epoch, seq: 0 }, ...open] };
@@ -174,8 +175,14 @@ async function answerPing(wishing: Wishing, session: Session, message: Ping): Pr
     type: "pong",
     serverTime: store.now(),
     stale: stale.map((one) => one.id),
+    ...(isInventoryLost(beat, message) ? { wants: ["inventory"] } : {}),
   };
   return { replies: [pong, ...wishes, ...(await openCards(store, session.host, deployables))] };
+}
+
+/** The agent has another inventory than the table: it was lost on its way, or overtaken by an older one. */
+function isInventoryLost(beat: Beat, { inventoryHash }: Ping): boolean {
+  return inventoryHash !== undefined && inventoryHash !== beat.inventoryHash;
 }
 
 /** A session that was given up as silent must say hello again: its deployables were withdrawn. */

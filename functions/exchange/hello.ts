@@ -85,6 +85,7 @@ async function newEpoch(
       epoch: before.epoch + 1,
       seenAt: store.now(),
       connection,
+      inventoryHash: host.inventoryHash,
     };
     if (await replaceBeat(store, before, after, [hostUnchanged(host)])) {
       const old = before.connection;

@@ -27,6 +27,8 @@ export interface Beat {
   readonly seenAt: number;
   /** Absent while the agent polls over HTTPS. */
   readonly connection?: string | undefined;
+  /** The inventory that was applied last; an agent that has another one is asked for it. */
+  readonly inventoryHash?: string | undefined;
   /** Offline, but not all of its deployables are off offer yet. */
   readonly withdrawing?: boolean | undefined;
 }

@@ -1,7 +1,7 @@
 import { silentAfterMs } from "#domain/claim";
 import { Fault } from "#domain/faults";
 import type { Beat, Host } from "#domain/host";
-import { absent, all, eq } from "#store/expression";
+import { absent, all, eq, exists, set } from "#store/expression";
 import { beatKey, due, hostKey, hostNameKey, joinKey } from "#store/keys";
 import { type List, listShardsOf, type Wanted } from "#store/lists";
 import { expiry, isExpired, rowOf, valueOf, valueOrUndefined } from "#store/rows";
@@ -15,7 +15,7 @@ function hostRow(host: Host): Item & Key {
 
 /** The heartbeat's row: its attributes stand alone because grants check them. */
 export function beatRow(beat: Beat): Item & Key {
-  const { host, state, epoch, seenAt, connection, withdrawing } = beat;
+  const { host, state, epoch, seenAt, connection, inventoryHash, withdrawing } = beat;
   const isOwed = state !== "offline" || withdrawing === true;
   return {
     ...beatKey(host),
@@ -25,6 +25,7 @@ export function beatRow(beat: Beat): Item & Key {
     epoch,
     seenAt,
     connection,
+    inventoryHash,
     withdrawing,
     ...(isOwed ? due(seenAt + silentAfterMs, "beat", host) : {}),
   };
@@ -32,8 +33,9 @@ export function beatRow(beat: Beat): Item & Key {
 
 /** The heartbeat a row holds. */
 export function beatOf(item: Item): Beat {
-  const { host, state, epoch, seenAt, connection, withdrawing } = item as unknown as Beat;
-  return { host, state, epoch, seenAt, connection, withdrawing };
+  const { host, state, epoch, seenAt, ...others } = item as unknown as Beat;
+  const { connection, inventoryHash, withdrawing } = others;
+  return { host, state, epoch, seenAt, connection, inventoryHash, withdrawing };
 }
 
 /** A new host under a name nobody has, with its heartbeat row. NAME_TAKEN; CONFLICT. */
@@ -128,6 +130,15 @@ export function hostUnchanged(host: Host): Write {
 /** Holds only while the session is the same and as alive as when it was read. */
 export function beatUnchanged({ host, epoch, state }: Beat): Write {
   return { kind: "check", key: beatKey(host), if: all(eq("epoch", epoch), eq("state", state)) };
+}
+
+/**
+ * Notes beside the heartbeat which inventory was applied. A ping that is written at the same moment
+ * may undo it: then the inventory is asked for, and comes, once more.
+ */
+export function noteInventory(host: string, hash: string): Write {
+  const changes = [set("inventoryHash", hash)];
+  return { kind: "update", key: beatKey(host), changes, if: exists("pk") };
 }
 
 /** Replaces the heartbeat while nobody opened a newer session and `also` holds; else false. */

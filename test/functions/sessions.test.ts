@@ -82,6 +82,54 @@ describe("a key that is used from a second machine", () => {
   });
 });
 
+describe("a ping that tells of another inventory than the table has", () => {
+  const pong = async (inventoryHash?: string) => {
+    const message: AgentMessage = {
+      type: "ping",
+      epoch: 4,
+      digest: {},
+      ...(inventoryHash === undefined ? {} : { inventoryHash }),
+    };
+    const session = { host: idOf("node1"), publicKey: "a key", epoch: 4, connection: "c1" };
+    const bucket = { presignGet: async () => "https://bucket/image" };
+    const { replies } = await exchange({ store, bucket }, session, message);
+    return replies[0];
+  };
+
+  const sendInventory = async (hash: string) => {
+    const message: AgentMessage = {
+      type: "inventory",
+      id: idOf(hash),
+      epoch: 4,
+      part: 0,
+      of: 1,
+      hash,
+      devices: [],
+    };
+    const session = { host: idOf("node1"), publicKey: "a key", epoch: 4, connection: "c1" };
+    const bucket = { presignGet: async () => "https://bucket/image" };
+    await exchange({ store, bucket }, session, message);
+  };
+
+  test("is asked for it until it is there, also when an older one came last", async () => {
+    await addHost(store, "node1", { inventoryHash: "first" });
+    await greet("a key");
+    expect(await pong("first")).not.toHaveProperty("wants");
+    expect(await pong("second")).toMatchObject({ wants: ["inventory"] });
+    await sendInventory("second");
+    expect(await pong("second")).not.toHaveProperty("wants");
+    await sendInventory("first");
+    expect(await pong("second")).toMatchObject({ wants: ["inventory"] });
+  });
+
+  test("is not asked when it tells of none, as older agents do", async () => {
+    await addHost(store, "node1");
+    await greet("a key");
+    expect(await pong()).not.toHaveProperty("wants");
+    expect(await pong("any")).toMatchObject({ wants: ["inventory"] });
+  });
+});
+
 describe("the window of a reconnect", () => {
   const asked = async () => {
     const { replies } = await greet("a key");

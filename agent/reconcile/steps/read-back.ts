@@ -38,15 +38,17 @@ function requireResult(
       expected: image?.functionId ?? "",
     });
   }
-  // A card that took the blank image and shows something else may still have the tenant's data.
-  if (method === "erase" && loaded.functionId !== null) {
-    throw new Fault("READ_BACK_MISMATCH", `after the erase the card says ${loaded.functionId}`, {
-      expected: "blank",
-    });
-  }
+  requireBlank(method, loaded);
   if (kind === "scrub" && health.state !== "ok" && health.state !== "unmonitored") {
     throw new Fault("SCRUB_FAILED", `after the scrub the card is ${health.state}`);
   }
+}
+
+/** A card that took the blank image and shows something else may still have the tenant's data. */
+function requireBlank(method: Operation["method"], { functionId }: Observation["loaded"]): void {
+  if (method !== "erase" || functionId === null) return;
+  const message = `after the erase the card says ${functionId}`;
+  throw new Fault("READ_BACK_MISMATCH", message, { expected: "blank" });
 }
 
 function receiptBody(

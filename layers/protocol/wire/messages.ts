@@ -92,6 +92,8 @@ export const ping = z.looseObject({
   type: z.literal("ping"),
   epoch: counter,
   digest: z.record(uuid, counter),
+  /** Of the newest inventory of this host, so that one that was lost is asked for. */
+  inventoryHash: z.optional(label),
 });
 
 export const welcome = z.looseObject({
@@ -145,6 +147,7 @@ export const pong = z.looseObject({
   type: z.literal("pong"),
   serverTime: counter,
   stale: z.array(uuid),
+  wants: z.optional(z.array(z.enum(["inventory"]))),
 });
 
 /** The host is being drained: finish what runs, start nothing new that was not wished before. */

@@ -69,6 +69,22 @@ test("the inventory is sent when the cloud wants it and when the host changed, n
   await world.time.until(() => world.report()?.health.state === "ok", "back");
 });
 
+test("an inventory that was lost on its way is sent again, and not while it may be on its way", async () => {
+  world = await makeWorld();
+  world.cloud.mishaps.inventoriesLost = true;
+  await world.start();
+  await connected();
+  const sent = () => world.cloud.heard.filter(({ type }) => type === "inventory").length;
+  const pings = () => world.cloud.heard.filter(({ type }) => type === "ping").length;
+  await world.time.until(() => pings() === 1, "the first ping");
+  expect(sent()).toBe(1);
+  world.cloud.mishaps.inventoriesLost = false;
+  await world.time.until(() => world.cloud.inventory.length > 0, "the inventory is there");
+  expect(sent()).toBe(2);
+  await world.time.advance(120_000);
+  expect(sent()).toBe(2);
+});
+
 test("an unacknowledged report is sent again, and a lost ack costs nothing but that", async () => {
   world = await makeWorld();
   world.cloud.mishaps.acksLost = true;

@@ -18,6 +18,8 @@ export interface Mishaps {
   /** Reports arrive, their acks do not. */
   acksLost: boolean;
   acksDoubled: boolean;
+  /** Inventories do not arrive. */
+  inventoriesLost: boolean;
   /** Pings are not answered. */
   mute: boolean;
 }
@@ -32,6 +34,7 @@ export class ScriptedCloud {
     socketsRefused: false,
     acksLost: false,
     acksDoubled: false,
+    inventoriesLost: false,
     mute: false,
   };
   readonly hellos: Hello[] = [];
@@ -130,6 +133,7 @@ export class ScriptedCloud {
         type: "pong",
         serverTime: this.now(),
         stale: stale.map(({ deployable }) => deployable),
+        ...(message.inventoryHash === this.inventoryHash ? {} : { wants: ["inventory"] }),
       });
       for (const wish of stale) line.send(wish);
     }
@@ -174,6 +178,7 @@ export class ScriptedCloud {
   }
 
   #inventory(message: Extract<AgentMessage, { type: "inventory" }>): void {
+    if (this.mishaps.inventoriesLost) return;
     const parts = [...(this.#parts.get(message.id) ?? []), ...message.devices];
     this.#parts.set(message.id, parts);
     if (message.part + 1 < message.of) return;

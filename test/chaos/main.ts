@@ -21,7 +21,10 @@ async function run(options: Options): Promise<number> {
   const dir = mkdtempSync(join(tmpdir(), "gatehouse-chaos-"));
   say(`chaos seed ${seed}, ${rounds} rounds, ${hosts} hosts${name ? `, planted ${name}` : ""}`);
   const started = performance.now();
-  const violations = await runRounds(dir, options);
+  const violations = await runRounds(dir, options).catch((error: unknown) => {
+    say(`broke off; logs in ${dir}`);
+    throw error;
+  });
   const took = `${((performance.now() - started) / 60_000).toFixed(1)} min`;
   for (const { check, what } of violations) say(`  violated: ${check}: ${what}`);
   const broken = planted[name ?? ""];

@@ -114,6 +114,8 @@ async function everythingElse(): Promise<void> {
 /** Cyborg's API: a request's life, a card off and on offer, an attribute, a program. */
 async function acceleratorCalls(): Promise<void> {
   const api = offline.as("default", "admin,service");
+  // The host comes back with its next hello; a bind on a silent one is refused.
+  await offered(api, 1);
   const { deployables: found } = await api<{
     deployables: { uuid: string; rp_uuid: string; attributes_list: string }[];
   }>("GET", "/v2/deployables");

@@ -33,6 +33,7 @@ export interface MemoryRows {
 /** An empty set of rows. */
 export function memoryRows(): MemoryRows {
   const base: Partitions = new Map();
+  const sizes = sizesOnce();
   const indexes = { gsi1: new Map(), gsi2: new Map(), gsi3: new Map() } satisfies Record<
     IndexName,
     Partitions
@@ -46,7 +47,7 @@ export function memoryRows(): MemoryRows {
       }
     },
     query: (query) =>
-      queryPartitions(query.index === undefined ? base : indexes[query.index], query),
+      queryPartitions(query.index === undefined ? base : indexes[query.index], query, sizes),
     all: () => [...base.values()].flatMap((partition) => [...partition.values()]).sort(byKey),
   };
 }
@@ -69,7 +70,21 @@ function partitionOf(item: Item | undefined, keys: Key): string | undefined {
   return typeof pk === "string" && item?.[keys.sk] !== undefined ? pk : undefined;
 }
 
-function queryPartitions(partitions: Partitions, query: Query): Page {
+/** Sizes of rows, each worked out once: a row never changes, it is only replaced. */
+function sizesOnce(): (item: Item) => number {
+  const known = new WeakMap<Item, number>();
+  return (item) => {
+    const size = known.get(item) ?? itemSize(item);
+    known.set(item, size);
+    return size;
+  };
+}
+
+function queryPartitions(
+  partitions: Partitions,
+  query: Query,
+  sizeOf: (item: Item) => number,
+): Page {
   checkQuery(query);
   const range = keyRange(query);
   const start = query.after === undefined ? undefined : decodePageToken(query, query.after);
@@ -82,7 +97,7 @@ function queryPartitions(partitions: Partitions, query: Query): Page {
     .filter((item) => within(text(item, sort), range))
     .filter((item) => start === undefined || compare(item, start) > 0)
     .sort(compare);
-  return page(query, found);
+  return page(query, found, sizeOf);
 }
 
 function within(sk: string, { beginsWith = "", from = "", to }: KeyRange): boolean {
@@ -90,12 +105,12 @@ function within(sk: string, { beginsWith = "", from = "", to }: KeyRange): boole
   return to === undefined || compareText(sk, to) <= 0;
 }
 
-function page(query: Query, found: readonly Item[]): Page {
+function page(query: Query, found: readonly Item[], sizeOf: (item: Item) => number): Page {
   const items: Item[] = [];
   let bytes = 0;
   for (const item of found) {
     items.push(item);
-    bytes += itemSize(item);
+    bytes += sizeOf(item);
     if (items.length === query.limit || bytes >= pageBytes) {
       return { items, next: encodePageToken(query, item) };
     }

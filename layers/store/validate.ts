@@ -85,7 +85,10 @@ export function compareText(left: string, right: string): number {
 
 /** Bytes of a string in UTF-8. */
 export function byteLength(text: string): number {
-  return utf8.encode(text).length;
+  for (let index = 0; index < text.length; index += 1) {
+    if (text.charCodeAt(index) > 0x7f) return utf8.encode(text).length;
+  }
+  return text.length;
 }
 
 /** Throws INTERNAL: the caller asked for something that only a defect can ask for. */

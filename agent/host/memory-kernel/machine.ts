@@ -5,7 +5,7 @@ import { bootState } from "./boot.ts";
 import type { CardDescription } from "./cards.ts";
 import { finish } from "./programming.ts";
 import { type KernelState, kernelError } from "./state.ts";
-import { type Dir, type Node, walk } from "./tree.ts";
+import { type Dir, find, type Node } from "./tree.ts";
 import { tree } from "./tree-root.ts";
 
 /** What a simulated host is made of. */
@@ -104,9 +104,6 @@ function restored({ snapshot, cards }: MemoryKernelOptions): KernelState | undef
 
 /** The node at a path; undefined when there is none. */
 export function nodeAt(root: Dir, path: string): Node | undefined {
-  try {
-    return walk(root, path);
-  } catch {
-    return undefined;
-  }
+  const found = find(root, path);
+  return typeof found === "string" ? undefined : found;
 }

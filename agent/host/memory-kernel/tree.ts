@@ -68,6 +68,7 @@ const maxLinks = 40;
 /** A path on its way: where it is, and what is left of it. */
 interface Walk {
   readonly stack: Dir[];
+  /** The next part is the last of these. */
   readonly parts: string[];
   readonly follow: boolean;
   links: number;
@@ -78,30 +79,48 @@ interface Walk {
  * end. Throws ENOENT, ENOTDIR and ELOOP.
  */
 export function walk(root: Dir, path: string, follow = true): Node {
+  const found = find(root, path, follow);
+  if (typeof found === "string") throw kernelError(found, path);
+  return found;
+}
+
+/** As {@link walk}, with the errno in place of what is not there: most who ask only want to know. */
+export function find(root: Dir, path: string, follow = true): Node | Errno {
   const way: Walk = { stack: [root], parts: split(path), follow, links: 0 };
-  for (let part = way.parts.shift(); part !== undefined; part = way.parts.shift()) {
-    const node = step(way, part, path);
+  for (let part = way.parts.pop(); part !== undefined; part = way.parts.pop()) {
+    const node = step(way, part);
+    if (typeof node === "string") return node;
     if (way.parts.length === 0 && node) return node;
     if (node?.kind === "dir") way.stack.push(node);
-    else if (node) throw kernelError("ENOTDIR", path);
+    else if (node) return "ENOTDIR";
   }
   return way.stack.at(-1) ?? root;
 }
 
+type Errno = "ENOENT" | "ENOTDIR" | "ELOOP";
+
 /** The node that `part` names; undefined when the way itself changed instead. */
-function step(way: Walk, part: string, path: string): Node | undefined {
+function step(way: Walk, part: string): Node | Errno | undefined {
   if (part === "..") {
     if (way.stack.length > 1) way.stack.pop();
     return undefined;
   }
   const node = way.stack.at(-1)?.entries().get(part);
-  if (!node) throw kernelError("ENOENT", path);
+  if (!node) return "ENOENT";
   if (node.kind !== "link" || (!way.follow && way.parts.length === 0)) return node;
-  if (++way.links > maxLinks) throw kernelError("ELOOP", path);
-  way.parts.unshift(...split(node.target));
+  if (++way.links > maxLinks) return "ELOOP";
+  way.parts.push(...split(node.target));
   return undefined;
 }
 
+/** The parts of a path, the last one first. */
 function split(path: string): string[] {
-  return path.split("/").filter((part) => part !== "" && part !== ".");
+  const parts: string[] = [];
+  for (let end = path.length; end > 0; ) {
+    const start = path.lastIndexOf("/", end - 1) + 1;
+    const part = path.slice(start, end);
+    if (part !== "" && part !== ".") parts.push(part);
+    end = start - 1;
+  }
+  return parts;
 }

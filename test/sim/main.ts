@@ -109,7 +109,11 @@ class Crowd {
   }
 
   #employ(): Promise<void> {
-    const worker = new Worker(new URL("worker.ts", import.meta.url), { workerData: work });
+    const worker = new Worker(new URL("worker.ts", import.meta.url), {
+      workerData: work,
+      // Nearly everything dies young: the larger its place, the less of it has to be copied.
+      resourceLimits: { maxYoungGenerationSizeMb: 64 },
+    });
     return new Promise((resolve, reject) => {
       const give = () => {
         if (this.#next >= this.#end || performance.now() >= this.#until) {

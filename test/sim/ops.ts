@@ -2,12 +2,12 @@ import type { Streams } from "./random.ts";
 
 /** What clients, operators and misfortune do, with how often. */
 const weights = {
-  claim: 28,
-  repeat: 5,
-  release: 18,
-  get: 12,
+  claim: 18,
+  repeat: 4,
+  release: 20,
+  get: 14,
   list: 3,
-  attach: 10,
+  attach: 13,
   detach: 3,
   program: 3,
   renew: 2,
@@ -73,7 +73,7 @@ function kindOf(share: number): OpKind {
 /** The list of everything that will be tried in a run; some seeds are in a hurry. */
 export function opsOf(streams: Streams, count: number): readonly Op[] {
   const random = streams("ops");
-  const gap = 200 + random.below(1600);
+  const gap = 100 + random.below(900);
   let at = 10_000;
   return Array.from({ length: count }, (_, id): Op => {
     at += Math.floor(2 * gap * random.next());

@@ -70,11 +70,12 @@ async function comeToRest(site: Site): Promise<void> {
   faults.stop();
   for (const host of hosts) await site.done(host.heal());
   for (const { id } of hosts) await site.done(clients.activate(id));
-  await site.pass(settledMs);
-  if (site.isOver) return;
-  for (const { id, state } of judge.claims.values()) {
-    if (state === "BindStarted") judge.fail("I7", `claim ${id} is still to be bound`);
+  const unsettled = () => [...judge.claims.values()].filter((one) => one.state === "BindStarted");
+  const late = site.time.elapsed + settledMs;
+  while (unsettled().length > 0 && site.time.elapsed < late && !site.isOver) {
+    await site.pass(stepMs);
   }
+  for (const { id } of unsettled()) judge.fail("I7", `claim ${id} is still to be bound`);
   const end = site.time.elapsed + restMs;
   let missing: readonly string[] = ["nobody has looked"];
   while (missing.length > 0 && site.time.elapsed < end && !site.isOver) {

@@ -6,7 +6,7 @@ import { providerId } from "#protocol/uuid";
 import { rowOf } from "#store/rows";
 import { placementChanged } from "../../functions/openstack/placement-changes.ts";
 import { syncHost } from "../../functions/openstack/placement-sync.ts";
-import { handle, shared, uuid } from "../domain/builders.ts";
+import { shared, uuid } from "../domain/builders.ts";
 import {
   change,
   children,
@@ -122,7 +122,7 @@ describe("a fleet", () => {
     const one = await children(world(), providerId("root of node-1"));
     expect(one).toMatchObject([{ inventories: { [pf]: inventoryOf(4, 0) } }]);
     const { before, after } = await change(world(), 2, 0, { enabled: false });
-    const moved = { handles: { pf: handle({ state: "releasing" }) } };
+    const moved = { enabled: false };
     const third = await Promise.all(
       [0, 1, 2].map(async (at) => await change(world(), 3, at, moved)),
     );

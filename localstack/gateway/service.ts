@@ -27,6 +27,8 @@ export interface StreamModel {
   readonly reportsItemFailures: boolean;
   /** Tries after the first; -1 is for ever. */
   readonly maximumRetryAttempts: number;
+  /** A change that none of them matches is passed over; absent: all changes are wanted. */
+  readonly filters?: readonly unknown[];
 }
 
 /** One function with everything that calls it. */
@@ -95,6 +97,7 @@ const streamEvent = z.object({
     bisectBatchOnFunctionError: z.prefault(z.boolean(), false),
     functionResponseType: z.optional(z.string()),
     maximumRetryAttempts: z.prefault(z.number(), -1),
+    filterPatterns: z.optional(z.array(z.unknown()).check(z.minLength(1), z.maxLength(5))),
   }),
 });
 const scheduleEvent = z.object({ schedule: z.string() });
@@ -165,6 +168,7 @@ function streamOf({ stream }: z.infer<typeof streamEvent>): StreamModel {
     bisect: stream.bisectBatchOnFunctionError,
     reportsItemFailures: stream.functionResponseType === "ReportBatchItemFailures",
     maximumRetryAttempts: stream.maximumRetryAttempts,
+    ...(stream.filterPatterns === undefined ? {} : { filters: stream.filterPatterns }),
   };
 }
 

@@ -64,6 +64,7 @@ test("all kinds of triggers are read", () => {
       bisect: true,
       reportsItemFailures: true,
       maximumRetryAttempts: 20,
+      filters: expect.arrayContaining([{ dynamodb: { Keys: expect.any(Object) } }]),
     },
   ]);
   expect(by("imageUploaded")?.eventPatterns).toMatchObject([
@@ -114,6 +115,9 @@ test("a trigger or a filter that is not served is an error, not silence", () => 
   expect(() => read(`${head}[{ sqs: { arn: x } }] } }`)).toThrow(/functions\.a\.events/);
   expect(() =>
     read(`${head}[{ stream: { type: dynamodb, arn: x, filterPatterns: [] } }] } }`),
+  ).toThrow(/functions\.a\.events/);
+  expect(() =>
+    read(`${head}[{ stream: { type: dynamodb, arn: x, tumblingWindowInSeconds: 5 } }] } }`),
   ).toThrow(/functions\.a\.events/);
 });
 

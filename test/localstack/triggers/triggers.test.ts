@@ -97,13 +97,18 @@ test("a bucket event that fails is tried twice more, then given back", async () 
   await triggers.close();
 });
 
-test("changes reach the function that reads the table's stream", async () => {
+test("changes reach the function that reads the table's stream, but for those it filters out", async () => {
   const seen: unknown[] = [];
   const triggers = start({
     "functions/events/table-changed.handler": async (event) => void seen.push(event),
   });
-  const record = { eventID: "1", dynamodb: { Keys: { pk: { S: "a" } }, SequenceNumber: "1" } };
-  await triggers.streams[0]?.onChanges([record]);
+  const record = {
+    eventID: "1",
+    dynamodb: { Keys: { pk: { S: "a" }, sk: { S: "HOST" } }, SequenceNumber: "1" },
+  };
+  const other = { dynamodb: { Keys: { pk: { S: "a" }, sk: { S: "BEAT" } }, SequenceNumber: "2" } };
+  await triggers.streams[0]?.onChanges([other, record]);
+  await triggers.streams[0]?.onChanges([other]);
   expect(seen).toEqual([{ Records: [record] }]);
   await triggers.close();
 });

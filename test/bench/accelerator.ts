@@ -176,6 +176,7 @@ async function lists(
 /** The cycle of one server with an accelerator, as Nova drives it, few and many requests held. */
 export const accelerator: Benchmark = {
   name: "accelerator",
+  about: "The life of an accelerator request over the API that Nova uses, on the offline cloud.",
   run: async (short) =>
     await onStage(async (stage) => {
       const site = await siteOf(stage);

@@ -87,6 +87,7 @@ async function scan(): Promise<Figure> {
 /** What the agent costs its host. Needs the bundle that the bundles benchmark builds. */
 export const agent: Benchmark = {
   name: "agent",
+  about: "What the agent costs its host.",
   run: async (short) => [
     await scan(),
     ...(await onStage(async (stage) => await idleAgent(stage, short ? 8 : 20))),

@@ -18,6 +18,7 @@ function importMs(file: string): number {
 /** Size and import time of what is deployed; the largest of each, and every miss by name. */
 export const bundles: Benchmark = {
   name: "bundles",
+  about: "What is deployed: sizes, and the time to load.",
   run: async () => {
     const built = (await buildAll(root)).filter(({ zip }) => zip !== undefined);
     const measured = built.map((bundle) => ({

@@ -80,6 +80,7 @@ async function cycles(
  */
 export const dispatch: Benchmark = {
   name: "dispatch",
+  about: "From a changed row to the agent's socket on the offline cloud.",
   run: async (short) =>
     await onStage(async (stage) => {
       const { cloud, credentials } = stage;

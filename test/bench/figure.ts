@@ -12,6 +12,8 @@ export interface Figure {
 /** A benchmark: `short` fits CI. It throws only when it is broken, not when a budget is missed. */
 export interface Benchmark {
   readonly name: string;
+  /** A sentence for people: what is measured, and how. */
+  readonly about: string;
   readonly run: (short: boolean) => Promise<readonly Figure[]>;
 }
 
@@ -32,11 +34,13 @@ export function percentiles(times: readonly number[]): {
   return { p50: at(0.5) ?? 0, p99: at(0.99) ?? 0 };
 }
 
-function rounded(value: number): string {
+/** Three digits that count. */
+export function rounded(value: number): string {
   return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
 }
 
-function budgetOf({ budget, unit }: Figure): string {
+/** What the figure should be. */
+export function budgetOf({ budget, unit }: Figure): string {
   if (budget === undefined) return "";
   return "atMost" in budget ? `≤ ${budget.atMost} ${unit}` : `≥ ${budget.atLeast} ${unit}`;
 }

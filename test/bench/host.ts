@@ -103,5 +103,6 @@ function refusing(children: KernelChildren): KernelChildren {
 /** The agent's own cost on a real host, without a card. */
 export const host: Benchmark = {
   name: "host",
+  about: "The agent's work on images and sockets.",
   run: async () => [await scanFiles(), await programOverhead(1), await programOverhead(64)],
 };

@@ -36,6 +36,7 @@ function verifyMs(bytes: Buffer): number {
 /** A bitstream of 100 MiB: verified alone, and uploaded and ingested through everything. */
 export const ingest: Benchmark = {
   name: "ingest",
+  about: "From an upload to an active image on the offline cloud.",
   run: async () => {
     const bytes = largeGbs();
     verifyMs(bytes);

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Store } from "#store/store";
 import { storeFrom } from "../../functions/parts/store.ts";
-import { type Cloud, startCloud } from "../../localstack/cloud.ts";
+import { type Cloud, type CloudOptions, startCloud } from "../../localstack/cloud.ts";
 import { keptCredentials } from "../../localstack/settings.ts";
 
 /** An offline cloud for one benchmark, with a store that reads the same table. */
@@ -24,12 +24,23 @@ export interface Stage {
 /** Milliseconds without a call that count as quiet. */
 const quietMs = 500;
 
+/** How the calls of functions are looked at; those that are `asleep` do nothing. */
+interface Watching {
+  readonly asleep?: readonly string[];
+  readonly around?: CloudOptions["around"];
+}
+
 type Next = (functionName: string, moment: "begins" | "ends") => Promise<number>;
 
-/** Runs `work` on a fresh offline cloud, with these settings of its functions, and removes everything afterwards. */
+/**
+ * Runs `work` on a fresh offline cloud, with these settings of its functions, and removes everything
+ * afterwards. Some functions may be asleep: thousands of claims that no agent binds are
+ * work for the sweep that no real fleet has.
+ */
 export async function onStage<Result>(
   work: (stage: Stage) => Promise<Result>,
   functions: Readonly<Record<string, string>> = {},
+  { asleep = [], around }: Watching = {},
 ): Promise<Result> {
   const dataDir = await mkdtemp(join(tmpdir(), "gatehouse-bench-"));
   const credentials = keptCredentials(dataDir);
@@ -44,9 +55,10 @@ export async function onStage<Result>(
     functions: { GATEHOUSE_DEFAULT_QUOTA: "1000000", ...functions },
     onFailure: (name, error) => failures.push(`${name}: ${String(error)}`),
     around: async (name, run) => {
+      if (asleep.includes(name)) return undefined;
       calledAt = performance.now();
       calls.emit(`${name} begins`, performance.now());
-      const answer = await run();
+      const answer = await (around === undefined ? run() : around(name, run));
       calls.emit(`${name} ends`, performance.now());
       return answer;
     },

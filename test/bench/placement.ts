@@ -223,6 +223,7 @@ async function treeCandidates(placement: Placement, short: boolean): Promise<rea
 /** What needs a real Placement: Debian's packages, which test/openstack/install.sh installs. */
 export const placement: Benchmark = {
   name: "placement",
+  about: "With a real Placement from Debian's packages, on SQLite.",
   run: async (short) => {
     if (!existsSync("/usr/bin/placement-api")) {
       throw new Error("placement-api is not installed: run test/openstack/install.sh");

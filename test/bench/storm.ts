@@ -42,6 +42,8 @@ function figuresOf(what: string, { seconds, busiest }: Awaited<ReturnType<typeof
 /** Everybody loses the cloud at once: sockets that are cut, and a cloud that was away for long. */
 export const storm: Benchmark = {
   name: "storm",
+  about:
+    "Real agent sessions and the real exchange in virtual time, with the gateway's limit on new sockets: all lose the cloud at once.",
   run: async (short) => {
     const random = seededRandom(1);
     const time = new VirtualClock();

@@ -4,6 +4,7 @@ import { measureGrants, measureLatency, measureWrites } from "./table-writes.ts"
 /** A table that runs for weeks must not slow down with what was written to it. */
 export const table: Benchmark = {
   name: "table",
+  about: "The offline table as it fills.",
   run: async (short) => {
     const count = short ? 20_000 : 100_000;
     const writes = await measureWrites(count, "disk");

@@ -15,6 +15,7 @@ export interface GatewayParts {
   readonly random: Random;
   readonly cloud: Cloud;
   readonly plant?: Plant | undefined;
+  readonly tell: (what: () => string) => void;
   /** The epoch of a host's newest session by the table. */
   readonly epochOf: (host: string) => number;
 }
@@ -71,7 +72,9 @@ export class Gateway {
     const socket = this.#sockets.get(connection);
     if (socket?.atCloud !== true) return false;
     this.#carry(() => {
-      if (socket.atAgent && !socket.peer.isOver()) socket.events.text(text);
+      if (!socket.atAgent || socket.peer.isOver()) return;
+      this.#parts.tell(() => `→ ${socket.peer.host.slice(0, 8)} ${text}`);
+      socket.events.text(text);
     });
     return true;
   }
@@ -123,7 +126,9 @@ export class Gateway {
     const { host } = socket.peer;
     this.#carry(() => {
       const told = plant?.frame === undefined ? text : plant.frame(text, epochOf(host));
-      if (socket.atCloud) void cloud.frame(socket.id, told);
+      if (!socket.atCloud) return;
+      this.#parts.tell(() => `← ${host.slice(0, 8)} ${told}`);
+      void cloud.frame(socket.id, told);
     });
   }
 

@@ -95,6 +95,7 @@ export class Host {
   #scan: () => void = () => undefined;
   #boots = 0;
   #offUntil = 0;
+  #isForgetful = false;
   /** What the host's own clock is off by, ms. */
   #skew = 0;
 
@@ -114,6 +115,14 @@ export class Host {
 
   get isUp(): boolean {
     return !this.#life.isOver;
+  }
+
+  /**
+   * True when guests run that the agent does not know of any more: it takes nothing from a guest that
+   * it did not give to it, so somebody else has to end them.
+   */
+  get hasStrayGuests(): boolean {
+    return this.#isForgetful && this.cards.plugged.size > 0;
   }
 
   /** The agent starts, unless it runs or its machine is still off. */
@@ -143,6 +152,7 @@ export class Host {
   async powerOff(ms = 0): Promise<void> {
     this.kill();
     this.#offUntil = this.#parts.time.elapsed + ms;
+    this.#isForgetful = false;
     this.cards.plugged.clear();
     this.#disk.powerOff();
     await this.kernel.reboot(this.#bootId());
@@ -151,6 +161,7 @@ export class Host {
   /** The agent loses what it kept on disk, whole or in part, while it does not run. */
   loseDisk(): void {
     this.kill();
+    this.#isForgetful = true;
     this.#parts.log(`${this.name}: lost ${this.#disk.lose()}`);
   }
 

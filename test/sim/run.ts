@@ -87,7 +87,7 @@ async function comeToRest(site: Site): Promise<void> {
   for (const what of missing) judge.fail("alive", what);
 }
 
-/** What an operator does for cards that wait for one: enables them, restarts a host that hangs. */
+/** What an operator does for cards that wait for one: enables them, restarts a host that cannot go on. */
 async function help(site: Site): Promise<void> {
   const { judge, clients, hosts, log } = site;
   for (const one of judge.deployables.values()) {
@@ -97,7 +97,8 @@ async function help(site: Site): Promise<void> {
     const isFailed = one.outcome.result === "failed";
     if (!one.enabled || isFailed) await site.done(clients.enable(one.id));
     const host = hosts.find(({ id }) => id === one.host);
-    if (one.health.state === "stuck") await site.done(host?.powerOff() ?? Promise.resolve());
+    const isHanging = one.health.state === "stuck" || host?.hasStrayGuests === true;
+    if (isHanging && host !== undefined) await site.done(host.powerOff());
   }
 }
 

@@ -1,6 +1,8 @@
+import type { Deployable } from "#domain/deployable";
 import { createHost } from "#store/hosts";
 import { addImage } from "#store/images";
 import { createProfile } from "#store/named";
+import { valueOf } from "#store/rows";
 import type { Store } from "#store/store";
 import { type CardDescription, stockCards } from "../../agent/host/memory-kernel/cards.ts";
 import { Clients, profile } from "./clients.ts";
@@ -44,6 +46,8 @@ export class Site {
   readonly clients: Clients;
   readonly streams: Streams;
   readonly log: (what: string) => void;
+  /** More about it for whoever watches a replay; it is no part of the digest. */
+  readonly tell: (what: () => string) => void;
   /** A defect that is no violation: something threw what nobody expects. */
   broken: Error | undefined;
   readonly #cloud: Cloud;
@@ -61,11 +65,13 @@ export class Site {
       this.#hash = hashOf(`${this.time.elapsed} ${what}`, this.#hash);
       log?.(`${(this.time.elapsed / 1000).toFixed(3).padStart(9)} ${what}`);
     };
+    this.tell = (what) => log?.(`${" ".repeat(9)}   ${what()}`);
     const plant = plantOf(name);
     const { time, streams } = this;
     this.judge = new Judge(this.time, (id) => this.hosts.find((host) => host.id === id)?.cards);
     this.table = this.#newTable(plant);
-    const shared = { time, faults: this.faults, judge: this.judge, log: this.log, plant, streams };
+    const { judge, faults: mishaps, tell } = this;
+    const shared = { time, faults: mishaps, judge, log: this.log, tell, plant, streams };
     this.#cloud = new Cloud({
       ...shared,
       table: this.table,
@@ -189,12 +195,31 @@ export class Site {
         for (const { key, after } of changes) {
           const state = after?.["revision"] ?? after?.["state"] ?? "";
           log(`table ${key.pk} ${key.sk} ${typeof state === "object" ? "" : state}`);
+          if (after?.["type"] === "deployable") this.tell(() => told(valueOf<Deployable>(after)));
         }
         judge.committed(changes);
         this.#cloud.changed(changes);
       },
     });
   }
+}
+
+/** One line about a deployable. */
+function told(one: Deployable): string {
+  const { imageGeneration, outcome, wish, clean, present, hostOnline, enabled, health, phase } =
+    one;
+  const handles = Object.entries(one.handles).map(([name, { state, fence, holder, plugged }]) => {
+    const who = holder === undefined ? "" : ` ${holder.project} ${holder.claim.slice(0, 8)}`;
+    return `${name} ${state} ${fence}${who}${holder?.binding === true ? " binding" : ""}${plugged ? " plugged" : ""}`;
+  });
+  const facts = { present, hostOnline, enabled, clean };
+  const not = Object.entries(facts).flatMap(([name, isSo]) => (isSo ? [] : [`not ${name}`]));
+  const what = [wish.scrub, wish.image?.id.slice(0, 8)].filter((part) => part !== undefined);
+  const done = `generation ${imageGeneration}, ${outcome.generation} ${outcome.result}`;
+  const heard = `heard ${one.reported.epoch}/${one.reported.seq}`;
+  return [done, `wish ${what.join("+")}`, phase, health.state, ...not, ...handles, heard].join(
+    "; ",
+  );
 }
 
 function plantOf(name: string | undefined): Plant | undefined {

@@ -9,11 +9,14 @@ type Local = NonNullable<HandleRecord["local"]>;
 /**
  * The cloud's wish with the plugs and unplugs done by permit laid over it. A local one holds while
  * claim and fence stay the same and the cloud does not change its own mind about that handle.
+ * A wish that is known to be past, because a welcome told of later counters, asks for nothing: its
+ * acts would be superseded before their touch, again and again, until the newer one is heard.
  */
 export function effectiveWish(
-  cloud: Desired | undefined,
+  heard: Desired | undefined,
   { marks, journal }: Pick<Memory, "marks" | "journal">,
 ): Wish | undefined {
+  const cloud = heard === undefined || isPast(heard, marks) ? undefined : heard;
   const laid = Object.entries(journal.handles).flatMap(([name, { local }]) =>
     local !== undefined && isInForce(local, marks.fences[name] ?? 0, cloud?.handles[name])
       ? [[name, handleWish(local)] as const]
@@ -44,6 +47,11 @@ export function withoutOverridden(
     left = withHandle(left, name, without(record, "local"));
   }
   return left;
+}
+
+function isPast({ imageGeneration, handles }: Desired, marks: DeployableMarks): boolean {
+  if (imageGeneration < marks.imageGeneration) return true;
+  return Object.entries(handles).some(([name, { fence }]) => fence < (marks.fences[name] ?? 0));
 }
 
 function isInForce(local: Local, fence: number, wished: DesiredHandle | undefined): boolean {

@@ -168,6 +168,38 @@ test("a release that comes after the intent was written still stops the program"
   expect(world.report()).toMatchObject({ clean: true, loaded: { functionId: null } });
 });
 
+test("a wish that is known to be past is not worked on while the newer one is not heard", async () => {
+  world = await makeWorld();
+  let begun = 0;
+  await begin({
+    failpoint: (name) => {
+      if (name !== "step:program:before") return;
+      begun += 1;
+      // A turn that asks for the next one at once would never let this test end.
+      if (begun > 20) throw new Error("programs are begun again and again");
+    },
+  });
+  await world.kernel.failNext(cardId(), "port0", "crc", 1);
+  world.cloud.wish(wish());
+  await world.time.until(() => begun === 1, "first try");
+  world.cloud.wishes.clear();
+  world.cloud.floors[world.port0] = { imageGeneration: 2, fences: { vf0: 2 } };
+  world.cloud.sockets.at(-1)?.emit("close", 1006, Buffer.alloc(0));
+  await world.time.until(() => world.report()?.handles["vf0"]?.fence === 2, "heard of the fence");
+  await world.time.advance(60_000);
+  await world.time.settle();
+  expect(begun).toBe(1);
+  expect(programs()).toEqual([]);
+  world.cloud.wish(
+    scrub({
+      revision: 2,
+      imageGeneration: 2,
+      handles: { vf0: { fence: 2, plugged: false, clean: true } },
+    }),
+  );
+  await world.time.until(phase(2, "ready"), "the newer one");
+});
+
 test("a fence raised before the plug keeps the handle out of the guest", async () => {
   world = await makeWorld();
   await begin({

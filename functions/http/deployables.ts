@@ -1,17 +1,13 @@
 import { type Deployable, stateOf } from "#domain/deployable";
 import { Fault } from "#domain/faults";
 import { disable, enable } from "#domain/operating";
-import { abandon, release } from "#domain/transitions";
 import type { CreateClaim } from "#protocol/http/claims";
 import { deployableRoutes } from "#protocol/http/deployable-routes";
 import type { ProgramRequest } from "#protocol/http/deployables";
-import { readClaim, replaceClaim } from "#store/claims";
 import { changeDeployable, findDeployable, listDeployables } from "#store/deployables";
-import { readBeat } from "#store/hosts";
 import type { Wanted } from "#store/lists";
-import { failedClaim } from "#store/release";
 import type { Store } from "#store/store";
-import type { Write } from "#store/table";
+import { takeOver } from "#store/takeover";
 import { type Create, entry } from "../entry.ts";
 import { Catalogue } from "../parts/catalogue.ts";
 import { type Resolving, resolveClaim } from "../parts/claiming.ts";
@@ -53,56 +49,27 @@ async function change(
   return { body: deployableView(after, call.caller) };
 }
 
-interface Takeover {
+interface TakeoverRequest {
   readonly handle: string;
   readonly reason: string;
 }
 
-/**
- * Takes a handle from a host that is silent: the claim fails with the operator's reason, the handle
- * stays dirty until a later report proves it clean (design §4).
- */
-async function takeOver(store: Store, call: Call<Takeover>): Promise<Answer> {
+async function takeHandleOver(store: Store, call: Call<TakeoverRequest>): Promise<Answer> {
+  const { body, caller } = call;
   return await onlyOnce<{ readonly deployable: string }>(store, call.once, {
     make: async (remember) => {
       const found = await findDeployable(store, idOf(call));
-      const after = await taken(store, found, call, remember({ deployable: found.id }));
+      const after = await takeOver(store, found, {
+        handle: body.handle,
+        message: `taken over by ${caller.user}: ${body.reason}`,
+        also: [remember({ deployable: found.id })],
+      });
       return { body: deployableView(after, call.caller) };
     },
     replay: async ({ deployable: id }) => ({
       body: deployableView(await findDeployable(store, id), call.caller),
     }),
   });
-}
-
-async function taken(
-  store: Store,
-  found: Deployable,
-  { body: { handle: name, reason }, caller }: Call<Takeover>,
-  also: Write,
-): Promise<Deployable> {
-  const beat = await readBeat(store, found.host);
-  if (beat.state !== "offline") {
-    throw new Fault("WRONG_STATE", "the host is not silent: release the claim instead", {
-      expected: "a silent host",
-    });
-  }
-  const holder = found.handles[name]?.holder;
-  if (holder === undefined) {
-    throw new Fault("WRONG_STATE", `no claim holds handle ${name}`, { field: "handle" });
-  }
-  const claim = await readClaim(store, holder.claim);
-  const change = (one: Deployable) => {
-    const isSame = one.handles[name]?.holder?.claim === holder.claim;
-    if (!isSame) throw new Fault("CONFLICT", `handle ${name} has another holder by now`);
-    return holder.binding ? abandon(one, name, store.now()) : release(one, name, store.now());
-  };
-  const why = { code: "HOST_OFFLINE", message: `taken over by ${caller.user}: ${reason}` };
-  return await changeDeployable(store, found, change, () =>
-    claim === undefined
-      ? [also]
-      : [replaceClaim(claim, failedClaim(claim, why, store.now())), also],
-  );
 }
 
 async function explain(resolving: Resolving, call: Call<CreateClaim>): Promise<Answer> {
@@ -130,7 +97,9 @@ export function deployablesFunction(resolving: Resolving) {
     }),
     enableDeployable: handle(async (call: Call) => await change(store, call, enable)),
     disableDeployable: handle(async (call: Call) => await change(store, call, disable)),
-    takeOverHandle: handle(async (call: Call<Takeover>) => await takeOver(store, call)),
+    takeOverHandle: handle(
+      async (call: Call<TakeoverRequest>) => await takeHandleOver(store, call),
+    ),
     listReceipts: handle(
       async (call: Call<unknown, Wanted>) => await receiptsOf(store, idOf(call), call),
     ),

@@ -3,7 +3,8 @@ import { setVfs } from "../host/sriov.ts";
 import { isKernelError } from "../host/sysfs-port.ts";
 import { isOnVfio } from "../host/vfio-groups.ts";
 import { type CardContext, degraded } from "./card-family.ts";
-import { type DflPort, readDfl } from "./dfl-view.ts";
+import { portsWithVf, recallDfl, rememberDfl } from "./dfl-memory.ts";
+import { type DflPort, type DflView, readDfl } from "./dfl-view.ts";
 import type { Place } from "./driver.ts";
 import { rebindPf } from "./operating.ts";
 
@@ -13,22 +14,25 @@ import { rebindPf } from "./operating.ts";
  * with CARD_DEGRADED while any of them is in use. Throws CARD_STUCK when the kernel blocks.
  */
 export async function rebindDfl(context: CardContext, place: Place): Promise<void> {
-  const pf = place.device.address;
-  const { ports } = await readDfl(context.port, pf);
-  for (const port of ports) await requireFree(context, place, port);
-  const vfs = ports.filter((port) => port.vf).map(({ id }) => id);
+  const view = await readDfl(context.port, place.device.address);
+  for (const port of view.ports) await requireFree(context, place, port);
+  const vfs = portsWithVf(context, place.device.cardId, view);
   try {
-    await renewDfl(context, pf, vfs);
+    await renewDfl(context, place.device, view, vfs);
   } catch (error) {
     if (isFault(error, "CARD_STUCK") || isKernelError(error, "ETIMEDOUT")) throw error;
     throw degraded(place, `The card could not be brought back: ${String(error)}`);
   }
 }
 
-/** Gives a card that no driver has back to its own. Throws CARD_DEGRADED when that does not take it. */
-export async function bindDfl(context: CardContext, place: Place): Promise<void> {
+/**
+ * Gives a card that no driver has back to its own, with the VFs it had when a change was cut off.
+ * Throws CARD_DEGRADED when that does not take it.
+ */
+export async function bindDfl(context: CardContext, place: Place, view: DflView): Promise<void> {
+  const { cardId } = place.device;
   try {
-    await renewDfl(context, place.device.address, []);
+    await renewDfl(context, place.device, view, recallDfl(context, cardId)?.renewal?.vfs ?? []);
   } catch (error) {
     if (isFault(error, "CARD_STUCK") || isKernelError(error, "ETIMEDOUT")) throw error;
     throw degraded(place, `The card has lost its driver: ${String(error)}`);
@@ -41,15 +45,22 @@ export async function bindDfl(context: CardContext, place: Place): Promise<void>
  */
 export async function renewDfl(
   context: CardContext,
-  pf: string,
+  { cardId, address: pf }: Pick<Place["device"], "cardId" | "address">,
+  view: DflView,
   released: readonly number[],
 ): Promise<void> {
+  rememberDfl(context, cardId, view, {
+    ports: view.ports.map(({ id }) => id),
+    vfs: [...released],
+    maxVfs: view.maxVfs,
+  });
   const host = { ...context, deadlineMs: context.writeDeadlineMs };
   await setVfs(host, pf, 0);
   await rebindPf(context, pf);
-  const { engine } = await readDfl(context.port, pf);
-  for (const id of released) await context.pr.releasePort(engine, id);
+  const now = await readDfl(context.port, pf);
+  for (const id of released) await context.pr.releasePort(now.engine, id);
   await setVfs(host, pf, released.length);
+  rememberDfl(context, cardId, now);
 }
 
 async function requireFree(

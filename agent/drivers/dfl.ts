@@ -1,4 +1,3 @@
-import * as z from "zod/mini";
 import { Fault } from "#domain/faults";
 import { deployableId } from "#protocol/uuid";
 import type { InventoryDeployable, InventoryHandle } from "#protocol/wire/inventory";
@@ -18,6 +17,7 @@ import {
   loadedPart,
   pcieHealth,
 } from "./card-family.ts";
+import { lacksVfs, portsWithVf, recallDfl, rememberDfl } from "./dfl-memory.ts";
 import { bindDfl, rebindDfl, renewDfl } from "./dfl-repair.ts";
 import { askPort, type DflPort, type DflView, type PortAnswer, readDfl } from "./dfl-view.ts";
 import type { Place } from "./driver.ts";
@@ -49,7 +49,7 @@ export const dfl: CardFamily = {
   },
   async health(context, place) {
     const { view, port } = await find(context, place);
-    return healthBy(context, place.device.address, await askPort(context.port, view, port));
+    return healthBy(context, place.device, view, await askPort(context.port, view, port));
   },
   async interfaceId(context, place) {
     return (await find(context, place)).view.interfaceId;
@@ -63,22 +63,28 @@ export const dfl: CardFamily = {
     const { view, port } = await find(context, place);
     const answer = await askPort(context.port, view, port);
     if (answer.kind === "running") throw new Fault("IN_USE", "A program is still running");
-    if (answer.kind === "stuck" || answer.kind === "unbound") await rebindDfl(context, place);
-    if (answer.kind === "driverless") await bindDfl(context, place);
+    const isLacking = lacksVfs(context, place.device.cardId, view);
+    if (answer.kind === "driverless") await bindDfl(context, place, view);
+    else if (answer.kind === "stuck" || answer.kind === "unbound" || isLacking) {
+      await rebindDfl(context, place);
+    }
   },
   async send(context, place, image, progress) {
     const { view, port } = await find(context, place);
     await context.pr.programPort(view.engine, port.id, image, progress);
   },
-  async operate(context, { address }, operation) {
-    const { ports } = await readDfl(context.port, address);
-    const ids = ports.map(({ id }) => id);
-    const now = ports.filter(({ vf }) => vf).map(({ id }) => id);
+  async operate(context, device, operation) {
+    const { address, cardId } = device;
+    const view = await viewOf(context, cardId, address);
+    const ids = view.ports.map(({ id }) => id);
+    const now = portsWithVf(context, cardId, view);
     if (operation.kind === "layout") requireLayout(operation, "regions");
     const count = operation.kind === "rebind" ? now.length : (operation.vfs ?? ids.length);
     await requireVfs(context.port, address, count);
-    if (operation.kind === "layout" && now.length === count) return;
-    await renewDfl(context, address, operation.kind === "rebind" ? now : ids.slice(0, count));
+    const isThere = now.length === count && !lacksVfs(context, cardId, view);
+    if (operation.kind === "layout" && isThere) return;
+    const wanted = operation.kind === "rebind" ? now : ids.slice(0, count);
+    await renewDfl(context, device, view, wanted);
   },
   async complaint(context, place) {
     const { manager } = (await find(context, place)).view;
@@ -91,8 +97,6 @@ function isWhole({ ports, maxVfs }: DflView): boolean {
   return maxVfs === 0 && ports.length === 1;
 }
 
-const factsSchema = z.object({ engine: z.string(), interfaceId: z.optional(z.string()) });
-
 /**
  * The card as its drivers show it; from memory while a guest has the PF, or nobody since a change of
  * its driver was cut off: then nothing is shown.
@@ -100,16 +104,23 @@ const factsSchema = z.object({ engine: z.string(), interfaceId: z.optional(z.str
 async function viewOf(context: CardContext, cardId: string, pf: string): Promise<DflView> {
   const driver = await driverOf(context.port, pf);
   const onVfio = driver !== undefined && (await isOnVfio(context.port, pf));
+  const facts = recallDfl(context, cardId);
   if (driver !== undefined && !onVfio) {
     const view = await readDfl(context.port, pf);
-    const { engine, interfaceId } = view;
-    if (isWhole(view)) context.memory.remember(cardId, { family: "dfl", engine, interfaceId });
+    const isRenewed = facts?.renewal !== undefined && !lacksVfs(context, cardId, view);
+    if (isWhole(view) || isRenewed) rememberDfl(context, cardId, view);
     return view;
   }
-  const facts = factsSchema.safeParse(context.memory.recall(cardId));
-  if (!facts.success) throw new Error("its driver is not dfl-pci, and it was not seen before");
-  const { engine, interfaceId } = facts.data;
-  const shape = { engine, interfaceId, manager: undefined, maxVfs: 0, ports: [{ id: 0 }] };
+  if (facts === undefined) throw new Error("its driver is not dfl-pci, and it was not seen before");
+  const { engine, interfaceId, renewal } = facts;
+  const { ports = [0], maxVfs = 0 } = renewal ?? {};
+  const shape = {
+    engine,
+    interfaceId,
+    manager: undefined,
+    maxVfs,
+    ports: ports.map((id) => ({ id })),
+  };
   return onVfio ? shape : { ...shape, driverless: true };
 }
 
@@ -135,7 +146,12 @@ async function describePort(
     programmable: view.interfaceId !== undefined,
     sharing: "none",
     ...loadedPart(await loadedBy(context, card.cardId, port, answer)),
-    health: await healthBy(context, card.pci.address, answer),
+    health: await healthBy(
+      context,
+      { cardId: card.cardId, address: card.pci.address },
+      view,
+      answer,
+    ),
     ...(await scrubPart(context, {
       interfaceId: view.interfaceId,
       handles: [await handleOf(context, card.pci.address, view, port)],
@@ -185,6 +201,14 @@ const troubles: Readonly<Record<string, Health>> = {
   driverless: { state: "degraded", reason: "the card has lost its driver" },
 };
 
-async function healthBy({ port }: CardContext, pf: string, { kind }: PortAnswer): Promise<Health> {
-  return troubles[kind] ?? (await pcieHealth(port, pf));
+async function healthBy(
+  context: CardContext,
+  { cardId, address }: Pick<Place["device"], "cardId" | "address">,
+  view: DflView,
+  { kind }: PortAnswer,
+): Promise<Health> {
+  const trouble = troubles[kind];
+  if (trouble !== undefined) return trouble;
+  if (!lacksVfs(context, cardId, view)) return await pcieHealth(context.port, address);
+  return { state: "degraded", reason: "VFs are missing since a change of the card was cut off" };
 }

@@ -3,6 +3,7 @@ import { Fault } from "#domain/faults";
 import { deployableId, uuidOf } from "#protocol/uuid";
 import { protocolVersion } from "#protocol/wire/shapes";
 import { Discoverer } from "../../agent/discovery.ts";
+import type { CardMemory } from "../../agent/drivers/card-family.ts";
 import { simulatedDriver } from "../../agent/drivers/simulated.ts";
 import type { CardDescription } from "../../agent/host/memory-kernel/cards.ts";
 import { type MemoryKernel, memoryKernel } from "../../agent/host/memory-kernel/kernel.ts";
@@ -96,6 +97,12 @@ export class Host {
   #boots = 0;
   #offUntil = 0;
   #isForgetful = false;
+  /** What was last read of cards: a file that the next agent finds. */
+  readonly #facts = new Map<string, object>();
+  readonly #memory: CardMemory = {
+    recall: (card) => this.#facts.get(card),
+    remember: (card, what) => void this.#facts.set(card, what),
+  };
   /** What the host's own clock is off by, ms. */
   #skew = 0;
 
@@ -118,11 +125,15 @@ export class Host {
   }
 
   /**
-   * True when guests run that the agent does not know of any more: it takes nothing from a guest that
-   * it did not give to it, so somebody else has to end them.
+   * True when the agent lost what it would need to go on: it takes nothing from a guest that it did
+   * not give to it, and does not know any more which VFs a change that was cut off took off a card.
    */
-  get hasStrayGuests(): boolean {
-    return this.#isForgetful && this.cards.plugged.size > 0;
+  get needsReboot(): boolean {
+    if (!this.#isForgetful) return false;
+    const { cards, functions } = this.kernel.state();
+    const vfs = new Set(functions.filter(({ role }) => role === "vf").map(({ card }) => card));
+    const bare = cards.some(({ id, description }) => description.model === "dfl" && !vfs.has(id));
+    return bare || this.cards.plugged.size > 0;
   }
 
   /** The agent starts, unless it runs or its machine is still off. */
@@ -162,6 +173,7 @@ export class Host {
   loseDisk(): void {
     this.kill();
     this.#isForgetful = true;
+    this.#facts.clear();
     this.#parts.log(`${this.name}: lost ${this.#disk.lose()}`);
   }
 
@@ -319,6 +331,7 @@ export class Host {
       pr: port,
       sleep: time.sleep,
       writeDeadlineMs,
+      memory: this.#memory,
     });
     return plant?.driver === undefined ? driver : plant.driver(driver);
   }

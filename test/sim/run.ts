@@ -97,7 +97,7 @@ async function help(site: Site): Promise<void> {
     const isFailed = one.outcome.result === "failed";
     if (!one.enabled || isFailed) await site.done(clients.enable(one.id));
     const host = hosts.find(({ id }) => id === one.host);
-    const isHanging = one.health.state === "stuck" || host?.hasStrayGuests === true;
+    const isHanging = one.health.state === "stuck" || host?.needsReboot === true;
     if (isHanging && host !== undefined) await site.done(host.powerOff());
   }
 }

@@ -6,6 +6,7 @@ import { encodeGbs } from "#protocol/images/encode-gbs";
 import { deployableId, uuidOf } from "#protocol/uuid";
 import type { Report } from "#protocol/wire/messages";
 import type { ImageReference } from "#protocol/wire/shapes";
+import type { CardMemory } from "../../../agent/drivers/card-family.ts";
 import type { Driver } from "../../../agent/drivers/driver.ts";
 import { simulatedDriver } from "../../../agent/drivers/simulated.ts";
 import { type Files, nodeFiles } from "../../../agent/host/files.ts";
@@ -111,12 +112,17 @@ export async function makeWorld(cards: readonly CardDescription[] = [dflCard(0)]
   );
   const guests = new Guests(kernel);
   const logs: { event: string; facts: unknown }[] = [];
+  const facts = new Map<string, object>();
+  const memory: CardMemory = {
+    recall: (id) => facts.get(id),
+    remember: (id, what) => void facts.set(id, what),
+  };
   const base = (): AgentOptions => ({
     hostId,
     key,
     cloud: { socketUrl: "ws://cloud.test", httpUrl: "https://cloud.test" },
     stateDir,
-    driver: simulatedDriver({ hostId, port: kernel, pr: kernel, sleep: time.sleep }),
+    driver: simulatedDriver({ hostId, port: kernel, pr: kernel, sleep: time.sleep, memory }),
     hypervisors: [guests],
     kernel,
     clock: time.clock,

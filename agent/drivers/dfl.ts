@@ -17,7 +17,7 @@ import {
   loadedPart,
   pcieHealth,
 } from "./card-family.ts";
-import { lacksVfs, portsWithVf, recallDfl, rememberDfl } from "./dfl-memory.ts";
+import { type DflFacts, lacksVfs, portsWithVf, recallDfl, rememberDfl } from "./dfl-memory.ts";
 import { bindDfl, rebindDfl, renewDfl } from "./dfl-repair.ts";
 import { askPort, type DflPort, type DflView, type PortAnswer, readDfl } from "./dfl-view.ts";
 import type { Place } from "./driver.ts";
@@ -112,16 +112,13 @@ async function viewOf(context: CardContext, cardId: string, pf: string): Promise
     return view;
   }
   if (facts === undefined) throw new Error("its driver is not dfl-pci, and it was not seen before");
-  const { engine, interfaceId, renewal } = facts;
+  const view = rememberedView(facts);
+  return onVfio ? view : { ...view, driverless: true };
+}
+
+function rememberedView({ engine, interfaceId, renewal }: DflFacts): DflView {
   const { ports = [0], maxVfs = 0 } = renewal ?? {};
-  const shape = {
-    engine,
-    interfaceId,
-    manager: undefined,
-    maxVfs,
-    ports: ports.map((id) => ({ id })),
-  };
-  return onVfio ? shape : { ...shape, driverless: true };
+  return { engine, interfaceId, manager: undefined, maxVfs, ports: ports.map((id) => ({ id })) };
 }
 
 async function find(context: CardContext, place: Place): Promise<{ view: DflView; port: DflPort }> {

@@ -126,14 +126,16 @@ export class Host {
 
   /**
    * True when the agent lost what it would need to go on: it takes nothing from a guest that it did
-   * not give to it, and does not know any more which VFs a change that was cut off took off a card.
+   * not give to it, does not know any more which VFs a change that was cut off took off a card, and
+   * does not take its driver off a function that it did not bind.
    */
   get needsReboot(): boolean {
     if (!this.#isForgetful) return false;
     const { cards, functions } = this.kernel.state();
     const vfs = new Set(functions.filter(({ role }) => role === "vf").map(({ card }) => card));
     const bare = cards.some(({ id, description }) => description.model === "dfl" && !vfs.has(id));
-    return bare || this.cards.plugged.size > 0;
+    const isBound = functions.some(({ driver }) => driver === "vfio-pci");
+    return bare || isBound || this.cards.plugged.size > 0;
   }
 
   /** The agent starts, unless it runs or its machine is still off. */

@@ -19,7 +19,7 @@ function mortal(kernel: MemoryKernel, acts: number) {
     tell = resolve;
   });
   const counted =
-    <Given extends unknown[]>(call: (...given: Given) => Promise<void>) =>
+    <Given extends readonly unknown[]>(call: (...given: Given) => Promise<void>) =>
     async (...given: Given): Promise<void> => {
       if (left === 0) {
         tell();
@@ -30,8 +30,8 @@ function mortal(kernel: MemoryKernel, acts: number) {
     };
   const port: MemoryKernel = {
     ...kernel,
-    write: counted(kernel.write),
-    releasePort: counted(kernel.releasePort),
+    write: counted((path, text, deadline) => kernel.write(path, text, deadline)),
+    releasePort: counted((engine, port) => kernel.releasePort(engine, port)),
   };
   return { port, died };
 }
@@ -68,8 +68,8 @@ async function actsOfRebind(): Promise<number> {
     };
   const port: MemoryKernel = {
     ...kernel,
-    write: count(kernel.write),
-    releasePort: count(kernel.releasePort),
+    write: count((path, text, deadline) => kernel.write(path, text, deadline)),
+    releasePort: count((engine, port) => kernel.releasePort(engine, port)),
   };
   const driver = simulatedDriver({ hostId, port, pr: port, sleep });
   await driver.operate?.(await cardOf(driver), rebind);

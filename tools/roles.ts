@@ -84,7 +84,7 @@ export const permissions: Readonly<Record<string, Permission>> = {
   },
   catalog: { reads: ["HOST", "IMAGE"], indexes: ["gsi1", "gsi2"] },
   events: { reads: ["EVENTS"], indexes: ["gsi1", "gsi2"] },
-  service: { reads: ["HOST"], indexes: ["gsi1", "gsi2", "gsi3"] },
+  service: { reads: ["HOST", "OUTBOX"], indexes: ["gsi1", "gsi2", "gsi3"] },
   accelerator: {
     reads: [...lending, "HOSTNAME", "IMAGE", "PROFILE", "QUOTA", ...bookkeeping],
     writes: [...lending, "PROFILE", "QUOTA", ...bookkeeping],

@@ -8,7 +8,7 @@ import { mark } from "#domain/transitions";
 import { endOperation } from "#store/cards";
 import { readClaim } from "#store/claims";
 import { changeDeployable, deployablesOf, isOwed, repushMs } from "#store/deployables";
-import { dueRows } from "#store/due";
+import { dueRows, owedRows } from "#store/due";
 import { eq, set } from "#store/expression";
 import { refreshFleetSize } from "#store/fleet-size";
 import { beatOf, beatUnchanged, changeHost, readBeat, replaceBeat } from "#store/hosts";
@@ -56,10 +56,14 @@ export async function sweep(sweeping: Sweeping): Promise<Swept> {
     overdueOperations: 0,
     failures: 0,
   };
-  for await (const item of dueRows(sweeping.store)) {
-    const outcome = await settleSafely(sweeping, item);
-    if (outcome !== undefined) swept[outcome] += 1;
-  }
+  const settleAll = async (items: AsyncIterable<Item>) => {
+    for await (const item of items) {
+      const outcome = await settleSafely(sweeping, item);
+      if (outcome !== undefined) swept[outcome] += 1;
+    }
+  };
+  // Side by side: a rack that lost its power holds up no deadline.
+  await Promise.all([settleAll(silentBeats(sweeping.store)), settleAll(dueRows(sweeping.store))]);
   if (!(await countSafely(sweeping.store))) swept.failures += 1;
   return swept;
 }
@@ -73,6 +77,17 @@ async function countSafely(store: Store): Promise<boolean> {
     console.error(error);
     return false;
   }
+}
+
+/** Heartbeats of hosts that were not heard for too long, or whose withdrawal is unfinished. */
+async function* silentBeats(store: Store): AsyncGenerator<Item> {
+  for await (const item of owedRows(store, "BEAT")) {
+    if (!isHeard(store, beatOf(item))) yield item;
+  }
+}
+
+function isHeard(store: Store, { state, seenAt, withdrawing }: Beat): boolean {
+  return state === "offline" ? withdrawing !== true : seenAt + silentAfterMs > store.now();
 }
 
 async function settleSafely(sweeping: Sweeping, item: Item): Promise<Outcome> {
@@ -117,8 +132,7 @@ async function giveUpCard(store: Store, operation: CardOperation): Promise<Outco
  */
 async function silence(store: Store, host: string): Promise<Outcome> {
   const beat = await readBeat(store, host);
-  const isSpeaking = beat.seenAt + silentAfterMs > store.now();
-  if (beat.state === "offline" ? beat.withdrawing !== true : isSpeaking) return undefined;
+  if (isHeard(store, beat)) return undefined;
   const silent: Beat = { ...beat, state: "offline", withdrawing: true };
   if (beat.state !== "offline" && !(await replaceBeat(store, beat, silent))) return undefined;
   try {

@@ -1,15 +1,17 @@
 import { createPublicKey } from "node:crypto";
-import { isAllocating } from "#domain/deployable";
+import { type Deployable, isAllocating } from "#domain/deployable";
 import { Fault } from "#domain/faults";
-import type { Beat, Host } from "#domain/host";
+import type { Host } from "#domain/host";
 import { deployableId, deviceId } from "#protocol/uuid";
 import type { AgentMessage, CloudMessage, Inventory, Ping, Report } from "#protocol/wire/messages";
 import { receiptDigest, receiptVerifies } from "#protocol/wire/receipt";
 import { deployablesOf } from "#store/deployables";
-import { changeHost, noteInventory, readBeat, readHost, replaceBeat } from "#store/hosts";
+import { changeHost, noteInventory, readBeat, readHost } from "#store/hosts";
 import { applyInventory, collectParts, type FoundCard } from "#store/inventories";
+import { notePing } from "#store/pings";
 import type { StoredReceipt } from "#store/receipts";
 import { recordReport } from "#store/reports";
+import type { Store } from "#store/store";
 import { openCards, settleCard } from "./cards.ts";
 import { desiredOf, type Wishing } from "./desired.ts";
 import { openSession } from "./hello.ts";
@@ -76,13 +78,18 @@ async function greet(
 }
 
 /** Only the newest session is heard. */
-async function heard({ store }: Wishing, session: Session, epoch: number): Promise<Beat> {
+async function heard({ store }: Wishing, session: Session, epoch: number): Promise<void> {
+  checkSpoken(session, epoch);
   const beat = await readBeat(store, session.host);
-  const spoken = session.connection === undefined ? epoch : session.epoch;
-  if (beat.epoch !== epoch || beat.epoch !== spoken) {
+  if (beat.epoch !== epoch) {
     throw new Fault("SUPERSEDED", `the newest session of this host is ${beat.epoch}`);
   }
-  return beat;
+}
+
+/** A socket speaks for the session that it opened. */
+function checkSpoken(session: Session, epoch: number): void {
+  if (session.connection === undefined || session.epoch === epoch) return;
+  throw new Fault("SUPERSEDED", `this socket opened session ${session.epoch}`);
 }
 
 async function takeInventory(
@@ -164,30 +171,34 @@ function provenReceipt(session: Session, { receipt, deployable }: Report): Store
 
 async function answerPing(wishing: Wishing, session: Session, message: Ping): Promise<Exchanged> {
   const { store } = wishing;
-  const beat = await heard(wishing, session, message.epoch);
-  await replaceBeat(store, beat, { ...beat, ...revived(beat), seenAt: store.now() });
-  const deployables = await deployablesOf(store, session.host);
-  const stale = deployables.filter(
-    (one) => one.present && !isAllocating(one) && message.digest[one.id] !== one.revision,
-  );
+  const { host } = session;
+  const { epoch, inventoryHash } = message;
+  checkSpoken(session, epoch);
+  const isKnown = await notePing(store, { host, epoch, inventoryHash });
+  const deployables = await newsFor(store, host, message);
+  const stale = deployables.filter((one) => isStale(one, message));
   const wishes = await Promise.all(stale.map(async (one) => await desiredOf(wishing, one)));
   const pong: CloudMessage = {
     type: "pong",
     serverTime: store.now(),
     stale: stale.map((one) => one.id),
-    ...(isInventoryLost(beat, message) ? { wants: ["inventory"] } : {}),
+    // It was lost on its way, or overtaken by an older one.
+    ...(isKnown ? {} : { wants: ["inventory"] }),
   };
-  return { replies: [pong, ...wishes, ...(await openCards(store, session.host, deployables))] };
+  return { replies: [pong, ...wishes, ...(await openCards(store, host, deployables))] };
 }
 
-/** The agent has another inventory than the table: it was lost on its way, or overtaken by an older one. */
-function isInventoryLost(beat: Beat, { inventoryHash }: Ping): boolean {
-  return inventoryHash !== undefined && inventoryHash !== beat.inventoryHash;
+/**
+ * The deployables of a host when there is something to tell of them. Most pings find nothing, so a
+ * cheap read that may be a moment old comes first: what it misses, the next ping finds.
+ */
+async function newsFor(store: Store, host: string, ping: Ping): Promise<readonly Deployable[]> {
+  const recent = await deployablesOf(store, host, "recent");
+  const isNews = recent.some((one) => isStale(one, ping) || one.cardOperation !== undefined);
+  return isNews ? await deployablesOf(store, host) : [];
 }
 
-/** A session that was given up as silent must say hello again: its deployables were withdrawn. */
-function revived(beat: Beat): Partial<Beat> {
-  if (beat.state === "offline")
-    throw new Fault("SUPERSEDED", "this session was given up as silent");
-  return {};
+function isStale(deployable: Deployable, { digest }: Ping): boolean {
+  const { id, present, revision } = deployable;
+  return present && !isAllocating(deployable) && digest[id] !== revision;
 }

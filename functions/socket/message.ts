@@ -41,7 +41,8 @@ async function exchanged(
   frame: string,
 ): Promise<Exchanged> {
   const message = decodeAgentMessage(frame);
-  const { host, publicKey, epoch } = await readConnection(answering.store, connection);
+  const said = message.type === "hello" || message.type === "error" ? undefined : message.epoch;
+  const { host, publicKey, epoch } = await readConnection(answering.store, connection, said);
   return await exchange(answering, { host, publicKey, epoch, connection }, message);
 }
 

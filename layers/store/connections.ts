@@ -31,12 +31,30 @@ export async function openConnection(
   ]);
 }
 
-/** The socket a message came on. UNAUTHENTICATED when it was never accepted or has been revoked. */
-export async function readConnection(store: Store, id: string): Promise<Connection> {
-  const item = await store.table.get(connectionKey(id), { consistent: true });
-  if (item === undefined || isExpired(item, store.now())) {
-    throw new Fault("UNAUTHENTICATED", "this connection is not known");
-  }
+/**
+ * The socket a message of session `epoch` came on, if it is of one. UNAUTHENTICATED when it was never
+ * accepted or has been revoked. A cheap read that may be a moment old serves when it knows the
+ * session: whether that one is still heard, the heartbeat decides.
+ */
+export async function readConnection(
+  store: Store,
+  id: string,
+  epoch?: number,
+): Promise<Connection> {
+  const recent = epoch === undefined ? undefined : await findConnection(store, id, false);
+  if (recent !== undefined && recent.epoch === epoch) return recent;
+  const connection = await findConnection(store, id, true);
+  if (connection !== undefined) return connection;
+  throw new Fault("UNAUTHENTICATED", "this connection is not known");
+}
+
+async function findConnection(
+  store: Store,
+  id: string,
+  consistent: boolean,
+): Promise<Connection | undefined> {
+  const item = await store.table.get(connectionKey(id), { consistent });
+  if (item === undefined || isExpired(item, store.now())) return undefined;
   return { ...valueOf<Omit<Connection, "epoch">>(item), epoch: Number(item["epoch"]) };
 }
 

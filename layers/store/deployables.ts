@@ -16,6 +16,8 @@ import type { Condition, Item, Key, Page, Write } from "#store/table";
 
 /** An undelivered wish is pushed again after this long. */
 export const repushMs = 30_000;
+/** Up to this much sooner, so that reports that follow each other closely leave the row in its place. */
+const repushStepMs = 10_000;
 
 /** The row of a deployable: pool membership and work list follow from its facts. */
 export function deployableRow(deployable: Deployable): Item & Key {
@@ -31,8 +33,12 @@ export function deployableRow(deployable: Deployable): Item & Key {
     ...pool,
     gsi2pk: `DEPLOYABLES#${shardOf(id, listShards)}`,
     gsi2sk: id,
-    ...(isOwed(deployable) ? due(deployable.updatedAt + repushMs, "deployable", id) : {}),
+    ...(isOwed(deployable) ? due(repushAt(deployable), "deployable", id) : {}),
   });
+}
+
+function repushAt({ updatedAt }: Deployable): number {
+  return Math.floor((updatedAt + repushMs) / repushStepMs) * repushStepMs;
 }
 
 /** True while the agent owes something for this row: a generation, a bind, a plug or a clean-up. */
@@ -98,15 +104,22 @@ export async function findDeployable(store: Store, id: string): Promise<Deployab
   return found;
 }
 
-/** Every deployable of a host, tombstones included, consistently read. */
-export async function deployablesOf(store: Store, host: string): Promise<readonly Deployable[]> {
+/**
+ * Every deployable of a host, tombstones included, consistently read; "recent" costs half and may be a
+ * moment old.
+ */
+export async function deployablesOf(
+  store: Store,
+  host: string,
+  read: "consistent" | "recent" = "consistent",
+): Promise<readonly Deployable[]> {
   const found: Deployable[] = [];
   let after: string | undefined;
   do {
     const page: Page = await store.table.query({
       pk: `HOST#${host}`,
       sk: { beginsWith: "DPL#" },
-      consistent: true,
+      consistent: read === "consistent",
       ...(after === undefined ? {} : { after }),
     });
     found.push(...page.items.map((item) => valueOf<Deployable>(item)));

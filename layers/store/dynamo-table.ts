@@ -28,7 +28,8 @@ const batchRounds = 5;
  * applied twice. Puts, deletes, `set` and `remove` without a condition are not. A condition is
  * (the second try would lose against the first and report a claim as taken that was won), and so
  * is `add`: those go as a transaction even when single, whose ClientRequestToken makes the second
- * try answer like the first. It costs twice the write units, and it is the only sound answer.
+ * try answer like the first. It costs twice the write units, and it is the only sound answer, save
+ * for an update whose caller says that it is `repeatable`.
  */
 export function dynamoTable(client: DynamoDBClient, name: string): Table {
   const get = (key: Key, consistent: boolean) => getRow(client, name, key, consistent);
@@ -117,7 +118,7 @@ async function queryRows(client: DynamoDBClient, name: string, query: Query): Pr
 
 /** Whether applying the write twice is the same as once. */
 function repeatable(write: Exclude<Write, { kind: "check" }>): boolean {
-  if (write.if !== undefined) return false;
+  if (write.if !== undefined) return write.kind === "update" && write.repeatable === true;
   return write.kind !== "update" || write.changes.every(({ op }) => op !== "add");
 }
 

@@ -1,8 +1,7 @@
-import { silentAfterMs } from "#domain/claim";
 import { Fault } from "#domain/faults";
 import type { Beat, Host } from "#domain/host";
 import { absent, all, eq, exists, set } from "#store/expression";
-import { beatKey, due, hostKey, hostNameKey, joinKey } from "#store/keys";
+import { beatKey, hostKey, hostNameKey, joinKey, watched } from "#store/keys";
 import { type List, listShardsOf, type Wanted } from "#store/lists";
 import { expiry, isExpired, rowOf, valueOf, valueOrUndefined } from "#store/rows";
 import type { Store } from "#store/store";
@@ -13,7 +12,10 @@ function hostRow(host: Host): Item & Key {
   return rowOf(hostKey(host.id), "host", host, { revision: host.revision, ...listed });
 }
 
-/** The heartbeat's row: its attributes stand alone because grants check them. */
+/**
+ * The heartbeat's row: its attributes stand alone because grants check them. While its host may be
+ * silent one day it is on the list of heartbeats.
+ */
 export function beatRow(beat: Beat): Item & Key {
   const { host, state, epoch, seenAt, connection, inventoryHash, withdrawing } = beat;
   const isOwed = state !== "offline" || withdrawing === true;
@@ -27,7 +29,7 @@ export function beatRow(beat: Beat): Item & Key {
     connection,
     inventoryHash,
     withdrawing,
-    ...(isOwed ? due(seenAt + silentAfterMs, "beat", host) : {}),
+    ...(isOwed ? watched(host) : {}),
   };
 }
 
@@ -132,10 +134,7 @@ export function beatUnchanged({ host, epoch, state }: Beat): Write {
   return { kind: "check", key: beatKey(host), if: all(eq("epoch", epoch), eq("state", state)) };
 }
 
-/**
- * Notes beside the heartbeat which inventory was applied. A ping that is written at the same moment
- * may undo it: then the inventory is asked for, and comes, once more.
- */
+/** Notes beside the heartbeat which inventory was applied. */
 export function noteInventory(host: string, hash: string): Write {
   const changes = [set("inventoryHash", hash)];
   return { kind: "update", key: beatKey(host), changes, if: exists("pk") };

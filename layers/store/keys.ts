@@ -100,10 +100,17 @@ export const poolSk = (region: string | undefined, image: string | undefined, id
 
 /** Work lists: the sweep's, the one of second systems, and images that are owed between us and Glance. */
 export type DueList = "DUE" | "SYNC" | "GLANCE";
+/** Also the list of heartbeats, which has no times: its sweep looks at every one. */
+export type ListName = DueList | "BEAT";
 /** An open obligation in a work list; `at` in ms. */
 export const due = (at: number, kind: string, id: string, list: DueList = "DUE") => ({
   gsi3pk: `${list}#${shardOf(id, dueShards)}`,
   gsi3sk: `${padded(at, 15)}#${kind}#${id}`,
+});
+/** A host whose signs of life are watched; no ping moves it. */
+export const watched = (host: string) => ({
+  gsi3pk: `BEAT#${shardOf(host, dueShards)}`,
+  gsi3sk: host,
 });
 /** The largest work-list key that is due at `now`. */
 export const dueUntil = (now: number) => `${padded(now, 15)}#~`;

@@ -5,6 +5,7 @@ import {
   type Item,
   type Key,
   keyAttributes,
+  keysOnly,
   type Page,
   type Query,
 } from "#store/table";
@@ -43,13 +44,22 @@ export function memoryRows(): MemoryRows {
     store: (change) => {
       move(base, keyAttributes(undefined), change);
       for (const name of ["gsi1", "gsi2", "gsi3"] as const) {
-        move(indexes[name], keyAttributes(name), change);
+        move(indexes[name], keyAttributes(name), projected(name, change));
       }
     },
     query: (query) =>
       queryPartitions(query.index === undefined ? base : indexes[query.index], query, sizes),
     all: () => [...base.values()].flatMap((partition) => [...partition.values()]).sort(byKey),
   };
+}
+
+/** The change as the index sees it. */
+function projected(name: IndexName, change: RowChange): RowChange {
+  const { after } = change;
+  if (after === undefined || !keysOnly.has(name)) return change;
+  const keys = [keyAttributes(undefined), keyAttributes(name)].flatMap(({ pk, sk }) => [pk, sk]);
+  const entries = keys.flatMap((key) => (after[key] === undefined ? [] : [[key, after[key]]]));
+  return { ...change, after: Object.freeze(Object.fromEntries(entries) as Item) };
 }
 
 /** A row is in an index only while it has both of its key attributes. */

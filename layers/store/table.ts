@@ -22,8 +22,14 @@ export interface Key {
   readonly sk: string;
 }
 
-/** The three indexes; all project every attribute. */
+/** The three indexes; gsi3 has nothing but the keys of its rows ({@link keysOnly}). */
 export type IndexName = "gsi1" | "gsi2" | "gsi3";
+
+/**
+ * Indexes that answer with keys alone, the row's and their own: a change of anything else of a row
+ * costs nothing there.
+ */
+export const keysOnly: ReadonlySet<IndexName> = new Set<IndexName>(["gsi3"]);
 
 /** The key attributes of each index. A row is in an index only while it has both of them. */
 export const indexKeys = {
@@ -81,6 +87,12 @@ export type Write =
       readonly key: Key;
       readonly changes: readonly Change[];
       readonly if?: Condition;
+      /**
+       * May be applied twice: it only sets and removes, its condition reads nothing that it changes,
+       * and to hear "refused" of an update that was applied does no harm, because the condition is
+       * false by then. Alone, such an update costs half of what a conditional write costs.
+       */
+      readonly repeatable?: true;
     }
   | { readonly kind: "delete"; readonly key: Key; readonly if?: Condition }
   | { readonly kind: "check"; readonly key: Key; readonly if: Condition };

@@ -33,6 +33,7 @@ export function checkWrites(writes: readonly Write[]): void {
     rows.add(row);
     if (write.kind === "put") checkIndexAttributes(write.item);
     if (write.kind === "update") checkChanges(write.changes);
+    if (write.kind === "update" && write.repeatable === true) checkRepeatable(write);
     if (write.if !== undefined) checkCondition(write.if);
   }
 }
@@ -129,6 +130,23 @@ function checkChanges(changes: readonly Change[]): void {
     }
     if (change.op !== "remove") checkIndexAttributes({ [name]: change.value });
   }
+}
+
+function checkRepeatable(write: Extract<Write, { kind: "update" }>): void {
+  const read = write.if === undefined ? [] : pathsOf(write.if);
+  for (const { op, path } of write.changes) {
+    const changed = segments(path);
+    if (op === "add" || op === "setIfAbsent") refuse(`An update that may be repeated cannot ${op}`);
+    if (read.some((other) => overlap(other, changed))) {
+      refuse(`An update that may be repeated changes ${changed.join(".")}, which it depends on`);
+    }
+  }
+}
+
+function pathsOf(condition: Condition): readonly (readonly string[])[] {
+  if (condition.op === "not") return pathsOf(condition.of);
+  if (condition.op === "all" || condition.op === "any") return condition.of.flatMap(pathsOf);
+  return [segments(condition.path)];
 }
 
 function overlap(left: readonly string[], right: readonly string[]): boolean {

@@ -397,6 +397,15 @@ export function tableConformance(
         }
       });
 
+      it("list in the third index keys and nothing else", async () => {
+        const key = newKey();
+        const list = newKey().pk;
+        await put({ ...key, gsi1pk: list, gsi1sk: "1", gsi3pk: list, gsi3sk: "3", more: { n: 1 } });
+        const [bare] = await pages({ index: "gsi3", pk: list });
+        expect(bare).toEqual({ ...key, gsi3pk: list, gsi3sk: "3" });
+        expect(await pages({ index: "gsi1", pk: list })).toEqual([await get(key)]);
+      });
+
       it("follow a row from list to list and out", async () => {
         const key = newKey();
         const [one, two] = [newKey().pk, newKey().pk];

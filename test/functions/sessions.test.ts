@@ -130,6 +130,71 @@ describe("a ping that tells of another inventory than the table has", () => {
   });
 });
 
+describe("a ping", () => {
+  const reads: string[] = [];
+  /** Whatever is not read consistently is as `old` was. */
+  const lagging = (old: TestStore): TestStore => ({
+    ...store,
+    table: {
+      ...store.table,
+      get: async (key, options) => {
+        reads.push(`get ${key.sk}`);
+        return await store.table.get(key, options);
+      },
+      query: async (query) => {
+        reads.push(query.consistent === true ? "sure" : "recent");
+        return await (query.consistent === true ? store : old).table.query(query);
+      },
+    },
+  });
+  const pinged = async (from: TestStore, digest: Record<string, number>, epoch = 3) => {
+    reads.length = 0;
+    const session = { host: idOf("node1"), publicKey: "a key", epoch: 3, connection: "c1" };
+    const bucket = { presignGet: async () => "https://bucket/image" };
+    const message: AgentMessage = { type: "ping", epoch, digest };
+    return (await exchange({ store: from, bucket }, session, message)).replies;
+  };
+  /** The table before a change of its one card. */
+  const before = async () => {
+    const old = testStore();
+    const host = await addHost(old, "node1");
+    return { old, card: await addDeployable(old, host, "port0") };
+  };
+
+  test("of an agent that knows all reads its deployables cheaply, and nothing else", async () => {
+    const card = await addDeployable(store, await addHost(store, "node1"), "port0");
+    const replies = await pinged(lagging(store), { [card.id]: card.revision });
+    expect(replies).toMatchObject([{ type: "pong", stale: [] }]);
+    expect(reads).toEqual(["recent"]);
+  });
+
+  test("is answered with the newest wish, never with the one that a cheap read gave", async () => {
+    const { old, card } = await before();
+    const facts = { revision: card.revision + 1, imageGeneration: 9 };
+    await addDeployable(store, await addHost(store, "node1"), "port0", facts);
+    const replies = await pinged(lagging(old), { [card.id]: 0 });
+    expect(replies).toMatchObject([{ stale: [card.id] }, { type: "desired", ...facts }]);
+    expect(reads).toEqual(["recent", "sure"]);
+  });
+
+  test("of an agent that knows more than the cheap read is told nothing old", async () => {
+    const { old, card } = await before();
+    const facts = { revision: card.revision + 1, imageGeneration: 9 };
+    await addDeployable(store, await addHost(store, "node1"), "port0", facts);
+    const replies = await pinged(lagging(old), { [card.id]: facts.revision });
+    expect(replies).toMatchObject([{ type: "pong", stale: [] }]);
+    expect(replies).toHaveLength(1);
+  });
+
+  test("that names another session than its socket's is not heard", async () => {
+    await addHost(store, "node1");
+    store.pass(1);
+    await expect(pinged(store, {}, 2)).rejects.toMatchObject({ code: "SUPERSEDED" });
+    await expect(pinged(store, {}, 4)).rejects.toMatchObject({ code: "SUPERSEDED" });
+    expect(await readBeat(store, idOf("node1"))).toMatchObject({ seenAt: store.now() - 1 });
+  });
+});
+
 describe("the window of a reconnect", () => {
   const asked = async () => {
     const { replies } = await greet("a key");

@@ -7,7 +7,9 @@ import { readClaim, replaceClaim } from "#store/claims";
 import { changeDeployable, readDeployable } from "#store/deployables";
 import { fleetSize, refreshFleetSize } from "#store/fleet-size";
 import { changeHost, readBeat, readHost, replaceBeat } from "#store/hosts";
+import { beatKey } from "#store/keys";
 import { readOwedEvent } from "#store/outbox";
+import { notePing } from "#store/pings";
 import { openQuota } from "#store/quotas";
 import type { Table, Write } from "#store/table";
 import { sweep } from "../../functions/events/sweep.ts";
@@ -56,6 +58,20 @@ describe("a host that went silent", () => {
     expect(await readHost(store, host.id)).toMatchObject({ state: "offline" });
     expect((await readDeployable(store, host.id, card.id))?.hostOnline).toBe(false);
     expect(await swept()).toMatchObject({ silentHosts: 0, failures: 0 });
+  });
+
+  test("is told from one that speaks by looking at it, and nothing is written of that one", async () => {
+    const other = await addHost(store, "node2");
+    store.pass(90_000);
+    await notePing(store, { host: host.id, epoch: 3 });
+    store.pass(30_001);
+    const before = await store.table.get(beatKey(host.id));
+    expect(await swept()).toMatchObject({ silentHosts: 1, failures: 0 });
+    expect(await readBeat(store, other.id)).toMatchObject({ state: "offline" });
+    expect(await store.table.get(beatKey(host.id))).toEqual(before);
+    store.pass(90_000);
+    expect(await swept()).toMatchObject({ silentHosts: 1, failures: 0 });
+    expect(await readBeat(store, host.id)).toMatchObject({ state: "offline" });
   });
 
   test("is finished by the next sweep when this one fails in the middle", async () => {

@@ -2,7 +2,7 @@ import { Readable } from "node:stream";
 import { DynamoDBClient, type DynamoDBClientConfig } from "@aws-sdk/client-dynamodb";
 import { afterEach, describe, expect, it } from "vitest";
 import { dynamoTable } from "#store/dynamo-table";
-import { absent, add, set } from "#store/expression";
+import { absent, add, all, any, eq, exists, not, set, setIfAbsent } from "#store/expression";
 import type { Write } from "#store/table";
 
 type RetryStrategy = Extract<
@@ -104,6 +104,16 @@ describe("a lost answer", () => {
     ["PutItem", { kind: "put", item: key }],
     ["UpdateItem", { kind: "update", key, changes: [set("n", 1)] }],
     ["DeleteItem", { kind: "delete", key }],
+    [
+      "UpdateItem",
+      {
+        kind: "update",
+        key,
+        changes: [set("n", 1)],
+        if: all(eq("m", 2), not(absent("m"))),
+        repeatable: true,
+      },
+    ],
   ] as const)("repeats a single %s, which a repetition does not harm", async (operation, write) => {
     const { table, requests } = wired((_, attempt) => (attempt === 1 ? lost() : {}));
     expect(await table.write([write])).toEqual({ ok: true });
@@ -117,6 +127,42 @@ describe("a lost answer", () => {
     await expect(table.write([{ kind: "put", item: key }])).rejects.toMatchObject(fault);
     await expect(table.query({ pk: "a" })).rejects.toMatchObject(fault);
     await expect(table.getMany([key])).rejects.toMatchObject(fault);
+  });
+});
+
+describe("an update that says that it may be repeated", () => {
+  const repeatable = { kind: "update", key, repeatable: true } as const;
+  it.each<[string, Write]>([
+    ["adds", { ...repeatable, changes: [add("n", 1)] }],
+    ["sets what is absent", { ...repeatable, changes: [setIfAbsent("n", 1)] }],
+    ["changes its condition", { ...repeatable, changes: [set("n", 1)], if: eq("n", 0) }],
+    ["changes part of it", { ...repeatable, changes: [set(["n", "m"], 1)], if: not(exists("n")) }],
+    ["changes one of many", { ...repeatable, changes: [set("n", 1)], if: any(all(eq("n", 0))) }],
+  ])("is refused when it %s", async (_, write) => {
+    const { table, requests } = wired(() => ({}));
+    await expect(table.write([write])).rejects.toMatchObject({ code: "INTERNAL" });
+    expect(requests).toEqual([]);
+  });
+
+  it("is part of its transaction when it is not alone", async () => {
+    const { table, requests } = wired(() => ({}));
+    const update: Write = { ...repeatable, changes: [set("n", 1)], if: eq("m", 0) };
+    await table.write([update, { kind: "put", item: { pk: "c", sk: "d" } }]);
+    expect(requests.map(({ operation }) => operation)).toEqual(["TransactWriteItems"]);
+  });
+
+  it("tells a condition from another transaction", async () => {
+    const update: Write = { ...repeatable, changes: [set("n", 1)], if: eq("m", 0) };
+    const answers = async (type: string) =>
+      await wired(() => refusal(type, 400, { Item: { pk: { S: "a" } } })).table.write([update]);
+    expect(await answers("ConditionalCheckFailedException")).toEqual({
+      ok: false,
+      failures: [{ reason: "condition", item: { pk: "a" } }],
+    });
+    expect(await answers("TransactionConflictException")).toEqual({
+      ok: false,
+      failures: [{ reason: "conflict" }],
+    });
   });
 });
 

@@ -15,6 +15,7 @@ import {
   readHost,
   replaceBeat,
 } from "#store/hosts";
+import { connectionKey } from "#store/keys";
 import { memoryTable } from "#store/memory-table";
 import { createProfile, deleteProfile, listProfiles, readProfile, secret } from "#store/named";
 import type { Table } from "#store/table";
@@ -153,6 +154,26 @@ describe("a connection", () => {
     expect(await readConnection(store, "c1")).toEqual({ ...connection, epoch: 4 });
     await closeConnection(store, "c1");
     expect(await refusal(readConnection(store, "c1"))).toBe("UNAUTHENTICATED");
+  });
+
+  it("is read cheaply for a session that it knows, and surely for any other", async () => {
+    const inner = memoryTable();
+    const store = newStore(inner);
+    await openConnection(store, connection);
+    const old = await inner.get(connectionKey("c1"));
+    await nameSession(store, "c1", 4);
+    const reads: boolean[] = [];
+    const get: Table["get"] = async (key, options) => {
+      reads.push(options?.consistent === true);
+      return options?.consistent === true ? await inner.get(key) : old;
+    };
+    const lagging = newStore({ ...inner, get });
+    expect(await readConnection(lagging, "c1", 4)).toMatchObject({ epoch: 4 });
+    expect(await readConnection(lagging, "c1")).toMatchObject({ epoch: 4 });
+    expect(await readConnection(lagging, "c1", 0)).toMatchObject({ epoch: 0 });
+    expect(reads).toEqual([false, true, true, false]);
+    await closeConnection(store, "c1");
+    expect(await refusal(readConnection(lagging, "c1", 4))).toBe("UNAUTHENTICATED");
   });
 
   it("is not made by naming a session on a socket that is closed", async () => {

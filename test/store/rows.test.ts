@@ -23,9 +23,9 @@ import {
 } from "#store/deployables";
 import { dueRows } from "#store/due";
 import { beatRow } from "#store/hosts";
-import { due, dueUntil, shardOf } from "#store/keys";
+import { deployableKey, due, dueUntil, shardOf, watched } from "#store/keys";
 import { memoryTable } from "#store/memory-table";
-import type { Item } from "#store/table";
+import type { Item, Key } from "#store/table";
 import { deployable, handle, held, uuid } from "../domain/builders.ts";
 import { cards, newStore, putFleet, refusal, startedAt } from "./support.ts";
 
@@ -285,13 +285,49 @@ describe("the work list", () => {
     expect(await collect(store)).toHaveLength(450);
   });
 
-  it("has a heartbeat that is due when its host is silent, and none of one that is offline", () => {
+  it("gives rows as they are, and none that is gone or was owed at another time", async () => {
+    const [gone, later, same] = cards(3, 1, () => ({ imageGeneration: 6, updatedAt: startedAt }));
+    if (gone === undefined || later === undefined || same === undefined) throw new Error("three");
+    const inner = newStore();
+    await putFleet(inner, [gone, later, same]);
+    inner.clock.now = startedAt + repushMs;
+    const lagging = {
+      ...inner,
+      table: {
+        ...inner.table,
+        getMany: async (keys: readonly Key[]) => {
+          const moved = deployableRow({ ...later, updatedAt: startedAt + 60_000 });
+          await inner.table.write([
+            { kind: "delete", key: deployableKey(gone.host, gone.id) },
+            { kind: "put", item: moved },
+            { kind: "put", item: deployableRow({ ...same, revision: 77 }) },
+          ]);
+          return await inner.table.getMany(keys);
+        },
+      },
+    };
+    const rows = (await collect(lagging)).map((row) => [row["sk"], row["revision"]]);
+    expect(rows).toEqual([[`DPL#${same.id}`, 77]]);
+  });
+
+  it("leaves a deployable in its place while reports follow each other within 10 s", () => {
+    const [one] = cards(1, 1, () => ({ imageGeneration: 6 }));
+    if (one === undefined) throw new Error("one");
+    const at = (updatedAt: number) => deployableRow({ ...one, updatedAt })["gsi3sk"] as string;
+    expect(at(startedAt)).toBe(due(startedAt + repushMs, "deployable", one.id).gsi3sk);
+    expect(at(startedAt + 9_999)).toBe(at(startedAt));
+    expect(at(startedAt + 10_000) > at(startedAt)).toBe(true);
+    expect(at(startedAt + 9_999) <= dueUntil(startedAt + 9_999 + repushMs)).toBe(true);
+  });
+
+  it("watches the heartbeat of a host whenever it was heard, until it is offline and withdrawn", () => {
     const beat = { host: uuid(1), state: "online" as const, epoch: 1, seenAt: startedAt };
-    const gsi3sk = beatRow(beat)["gsi3sk"] as string;
-    expect(gsi3sk).toBe(due(startedAt + 120_000, "beat", uuid(1)).gsi3sk);
-    expect(gsi3sk <= dueUntil(startedAt + 120_000)).toBe(true);
-    expect(gsi3sk <= dueUntil(startedAt + 119_999)).toBe(false);
-    expect(beatRow({ ...beat, state: "offline" })).not.toHaveProperty("gsi3pk");
+    const { gsi3pk, gsi3sk } = watched(uuid(1));
+    expect(beatRow(beat)).toMatchObject({ gsi3pk, gsi3sk });
+    expect(beatRow({ ...beat, seenAt: startedAt + 30_000 })).toMatchObject({ gsi3pk, gsi3sk });
+    const silent = { ...beat, state: "offline" as const };
+    expect(beatRow({ ...silent, withdrawing: true })).toMatchObject({ gsi3pk, gsi3sk });
+    expect(beatRow(silent)).not.toHaveProperty("gsi3pk");
   });
 
   it("spreads ids over all shards", () => {

@@ -1,5 +1,5 @@
 import { DatabaseSync } from "node:sqlite";
-import type { AttributeValue, DynamoDBRecord } from "aws-lambda";
+import type { AttributeValue, DynamoDBRecord, StreamRecord } from "aws-lambda";
 import { pause } from "./pause.ts";
 import type { ChangeBatch, ChangeSource } from "./source.ts";
 import { watchFile } from "./watch.ts";
@@ -26,6 +26,8 @@ type Image = Record<string, AttributeValue>;
  * - An index. For each record dynoxide asks for the highest sequence number so far by reading
  *   every record of the table (`MAX(CAST(sequence_number AS INTEGER))`), which makes writes slower
  *   the longer the stream is. With an index on that very expression it is one step.
+ *   The plus sign below keeps SQLite from reading new records through it: that would be all records
+ *   of the table, sorted, at every look.
  * - Delivered records are removed, in small lumps and only when the file is free at that moment:
  *   dynoxide begins its transactions with BEGIN IMMEDIATE and waits up to 5 s for the lock. The
  *   newest record stays, because the next number is made from it.
@@ -40,7 +42,7 @@ export function openCapture(file: string, table: string): ChangeSource {
   `);
   const newer = database.prepare(
     `SELECT id, event_name, keys_json, new_image, old_image, created_at FROM _stream_records
-     WHERE id > ? AND table_name = ? ORDER BY id LIMIT ?`,
+     WHERE id > ? AND +table_name = ? ORDER BY id LIMIT ?`,
   );
   const oldest = database.prepare("SELECT MIN(id) AS id FROM _stream_records");
   const trim = database.prepare(
@@ -83,6 +85,15 @@ function ifFree<T>(step: () => T): T | undefined {
 
 function toRecord(row: StreamRow, table: string): DynamoDBRecord {
   const sequence = String(row.id).padStart(21, "0");
+  const dynamodb: StreamRecord = {
+    ApproximateCreationDateTime: row.created_at,
+    Keys: JSON.parse(row.keys_json) as Image,
+    SequenceNumber: sequence,
+    SizeBytes: (row.new_image?.length ?? 0) + (row.old_image?.length ?? 0),
+    StreamViewType: "NEW_AND_OLD_IMAGES",
+  };
+  addImage(dynamodb, "NewImage", row.new_image);
+  addImage(dynamodb, "OldImage", row.old_image);
   return {
     eventID: `${table}-${sequence}`,
     eventName: row.event_name,
@@ -90,14 +101,14 @@ function toRecord(row: StreamRow, table: string): DynamoDBRecord {
     eventSource: "aws:dynamodb",
     awsRegion: "us-east-1",
     eventSourceARN: `arn:aws:dynamodb:us-east-1:000000000000:table/${table}/stream/offline`,
-    dynamodb: {
-      ApproximateCreationDateTime: row.created_at,
-      Keys: JSON.parse(row.keys_json) as Image,
-      ...(row.new_image !== null && { NewImage: JSON.parse(row.new_image) as Image }),
-      ...(row.old_image !== null && { OldImage: JSON.parse(row.old_image) as Image }),
-      SequenceNumber: sequence,
-      SizeBytes: (row.new_image?.length ?? 0) + (row.old_image?.length ?? 0),
-      StreamViewType: "NEW_AND_OLD_IMAGES",
-    },
+    dynamodb,
   };
+}
+
+/** Parsed when it is first looked at: most records are passed over by their keys alone. */
+function addImage(record: StreamRecord, name: "NewImage" | "OldImage", text: string | null): void {
+  if (text === null) return;
+  let image: Image | undefined;
+  const get = () => (image ??= JSON.parse(text) as Image);
+  Object.defineProperty(record, name, { enumerable: true, get });
 }

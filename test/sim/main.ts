@@ -2,7 +2,7 @@ import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { Worker } from "node:worker_threads";
 import { type FaultKind, faultKinds } from "./faults.ts";
-import { invariants } from "./judge.ts";
+import { invariants } from "./judge/invariants.ts";
 import { plants } from "./plants.ts";
 import { type Finding, type SeedResult, Seeds, type Work } from "./seeds.ts";
 

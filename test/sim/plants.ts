@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { Deployable } from "#domain/deployable";
 import type { Item, Key, Write } from "#store/table";
 import type { Driver } from "../../agent/drivers/driver.ts";
-import type { Invariant } from "./judge.ts";
+import type { Invariant } from "./judge/invariants.ts";
 
 /** The deployable of a row as it is before a write. */
 export type Known = (id: string) => Deployable | undefined;

@@ -1,7 +1,8 @@
 import type { Deployable } from "#domain/deployable";
 import type { FaultKind } from "./faults.ts";
 import type { StockImage } from "./images.ts";
-import { notOffered, type Violation } from "./judge.ts";
+import type { Violation } from "./judge/invariants.ts";
+import { notOffered } from "./judge/offered.ts";
 import { opsOf } from "./ops.ts";
 import { Site } from "./site.ts";
 

@@ -1,5 +1,5 @@
 import type { FaultKind } from "./faults.ts";
-import type { Invariant } from "./judge.ts";
+import type { Invariant } from "./judge/invariants.ts";
 
 /** What a failing run can lose: ops by their ids, and kinds of faults. */
 export interface Cut {

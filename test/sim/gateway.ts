@@ -16,8 +16,6 @@ export interface GatewayParts {
   readonly cloud: Cloud;
   readonly plant?: Plant | undefined;
   readonly tell: (what: () => string) => void;
-  /** The epoch of a host's newest session by the table. */
-  readonly epochOf: (host: string) => number;
 }
 
 /** The process at the agent's end of a link; once it is over it hears nothing. */
@@ -122,10 +120,10 @@ export class Gateway {
 
   #fromAgent(socket: Socket, text: string): void {
     if (!socket.atAgent) return;
-    const { cloud, plant, epochOf } = this.#parts;
+    const { cloud, plant } = this.#parts;
     const { host } = socket.peer;
     this.#carry(() => {
-      const told = plant?.frame === undefined ? text : plant.frame(text, epochOf(host));
+      const told = plant?.frame?.(text) ?? text;
       if (!socket.atCloud) return;
       this.#parts.tell(() => `← ${host.slice(0, 8)} ${told}`);
       void cloud.frame(socket.id, told);

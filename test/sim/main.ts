@@ -1,10 +1,10 @@
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
-import { Worker } from "node:worker_threads";
+import { Crowd } from "./crowd.ts";
 import { type FaultKind, faultKinds } from "./faults.ts";
 import { invariants } from "./judge/invariants.ts";
 import { plants } from "./plants.ts";
-import { type Finding, type SeedResult, Seeds, type Work } from "./seeds.ts";
+import { type Finding, numbersOf, Seeds, type Work } from "./seeds.ts";
 
 const help = `npm run sim -- [options]
 
@@ -17,7 +17,7 @@ after every step. The same seed is always the same run. Exit code 1 when anythin
   --ops M         what clients, operators and misfortune do in one run (1000)
   --hosts H       hosts with 2 to 7 handles each (2)
   --faults LIST   only these kinds, by comma; none for a fair day
-  --keep LIST     only the ops of these numbers (as a replay line says)
+  --keep LIST     only the ops of these numbers, as 3,7-12 (a replay line says which)
   --plant NAME    with a defect that is planted
   --workers N     one per core
   --verbose       says what happens, step by step
@@ -60,7 +60,7 @@ const work: Work = {
 /** One run, told step by step. */
 async function tell(): Promise<number> {
   const log = (line: string) => void process.stdout.write(`${line}\n`);
-  const keep = values.keep?.split(",").map(Number);
+  const keep = values.keep === undefined ? undefined : numbersOf(values.keep);
   const result = await new Seeds(work).run(Number(values.seed), { log, keep });
   const { violation, ...facts } = result;
   log(JSON.stringify(facts));
@@ -80,84 +80,17 @@ function show({ seed, invariant, what, replay, cut }: Finding): void {
   process.stdout.write(`  ${replay}\n`);
 }
 
-/** Seeds on all cores until enough or until the time is over. */
-class Crowd {
-  readonly #first = Number(values.seed);
-  readonly #end: number;
-  readonly #until: number;
-  readonly #started = performance.now();
-  #next = this.#first;
-  #done = 0;
-  #found = 0;
-  #requests = 0;
-  #events = 0;
-  #tableCalls = 0;
-  #told = 0;
-
-  constructor() {
-    const minutes = values.minutes === undefined ? undefined : Number(values.minutes);
-    const count = Number(values.seeds ?? (minutes === undefined ? 100 : Number.POSITIVE_INFINITY));
-    this.#end = this.#first + count;
-    this.#until = this.#started + (minutes ?? Number.POSITIVE_INFINITY) * 60_000;
-  }
-
-  async run(): Promise<number> {
-    const workers = Number(values.workers ?? availableParallelism());
-    await Promise.all(Array.from({ length: workers }, () => this.#employ()));
-    this.#summary();
-    return this.#found === 0 && this.#done > 0 ? 0 : 1;
-  }
-
-  #employ(): Promise<void> {
-    const worker = new Worker(new URL("worker.ts", import.meta.url), {
-      workerData: work,
-      // Nearly everything dies young: the larger its place, the less of it has to be copied.
-      resourceLimits: { maxYoungGenerationSizeMb: 64 },
-    });
-    return new Promise((resolve, reject) => {
-      const give = () => {
-        if (this.#next >= this.#end || performance.now() >= this.#until) {
-          worker.terminate().then(() => resolve(), reject);
-          return;
-        }
-        worker.postMessage(this.#next, []);
-        this.#next += 1;
-      };
-      worker.on("message", (result: SeedResult) => {
-        this.#take(result);
-        give();
-      });
-      worker.on("error", reject);
-      give();
-    });
-  }
-
-  #take(seed: SeedResult): void {
-    this.#done += 1;
-    this.#requests += seed.result?.requests ?? 0;
-    this.#events += seed.result?.events ?? 0;
-    this.#tableCalls += seed.result?.tableCalls ?? 0;
-    if (seed.kind === "found") {
-      this.#found += 1;
-      show(seed.finding);
-    }
-    const seconds = (performance.now() - this.#started) / 1000;
-    if (seconds - this.#told < 30) return;
-    this.#told = seconds;
-    this.#summary();
-  }
-
-  #summary(): void {
-    const seconds = (performance.now() - this.#started) / 1000;
-    const rate = (count: number) => (count / seconds).toFixed(count / seconds < 10 ? 2 : 0);
-    process.stdout.write(
-      `seeds ${this.#first} to ${this.#next - 1}: ${this.#done} done, ${this.#found} found something; ` +
-        `${rate(this.#done)} seeds/s, ${rate(this.#done * work.ops)} ops/s, ` +
-        `${rate(this.#requests)} requests/s, ${rate(this.#tableCalls)} table calls/s, ` +
-        `${rate(this.#events)} events/s\n`,
-    );
-  }
-}
-
 if (values.help) process.stdout.write(help);
-else process.exitCode = values.verbose ? await tell() : await new Crowd().run();
+else if (values.verbose) process.exitCode = await tell();
+else {
+  const { minutes, seeds, seed, workers } = values;
+  const crowd = new Crowd(work, {
+    first: Number(seed),
+    seeds: Number(seeds ?? (minutes === undefined ? 100 : Number.POSITIVE_INFINITY)),
+    minutes: Number(minutes ?? Number.POSITIVE_INFINITY),
+    workers: Number(workers ?? availableParallelism()),
+    show,
+    say: (line) => void process.stdout.write(`${line}\n`),
+  });
+  process.exitCode = (await crowd.run()) ? 0 : 1;
+}

@@ -14,7 +14,7 @@ export interface Plant {
   /** What the disk keeps instead of what is written. */
   readonly written?: (path: string, text: string) => string;
   /** What the cloud hears instead of what an agent says. */
-  readonly frame?: (text: string, epoch: number) => string;
+  readonly frame?: (text: string) => string;
   readonly driver?: (driver: Driver) => Driver;
   readonly losesPushes?: true;
   readonly noSweep?: true;
@@ -78,17 +78,20 @@ const staysPooled: Change = (is, item, before) => {
   return { ...item, gsi1pk: `FREE#${is.resourceClass}#0`, gsi1sk: `-#-#${is.id}` };
 };
 
-/** Every report seems to be newer than those that came before it. */
-function heardInOrder(): Plant {
-  let count = 1_000_000;
-  return {
-    frame: (text, epoch) => {
-      const message = JSON.parse(text) as { type: string };
-      if (message.type !== "report") return text;
-      count += 1;
-      return JSON.stringify({ ...message, epoch, seq: count });
-    },
+/** A report under way says what only its end may say. */
+function saidEarly(text: string): string {
+  const message = JSON.parse(text) as {
+    type: string;
+    phase?: string;
+    handles?: Record<string, { state: string }>;
   };
+  if (message.type !== "report" || message.phase !== "scrubbing") return text;
+  const handles = Object.entries(message.handles ?? {}).map(([name, handle]) => [
+    name,
+    { ...handle, clean: handle.state === "unplugged" },
+  ]);
+  const said = { phase: "ready", clean: true, handles: Object.fromEntries(handles) as object };
+  return JSON.stringify({ ...message, ...said });
 }
 
 const isAbout = (write: Write, prefix: string): boolean =>
@@ -180,10 +183,10 @@ export const plants: Readonly<Record<string, Planted>> = {
     breaks: ["I4"],
     plant: () => ({ writes: rows(staysPooled) }),
   },
-  "old-report-believed": {
-    what: "reports are believed in the order in which they come",
-    breaks: ["I2", "I1", "I5", "scrubbed"],
-    plant: heardInOrder,
+  "clean-said-early": {
+    what: "a report calls a card clean while its scrub is under way",
+    breaks: ["scrubbed", "tenant", "I4"],
+    plant: () => ({ frame: saidEarly }),
   },
   "pointer-left": {
     what: "the end of a claim leaves its instance's pointer behind",

@@ -31,12 +31,16 @@ export type SeedResult =
 export class Seeds {
   readonly #work: Work;
   readonly #images: readonly StockImage[] = stockImages();
+  readonly #begun: () => void;
 
-  constructor(work: Work) {
+  /** `begun` is told of every run before it begins: who hears nothing for long knows one that hangs. */
+  constructor(work: Work, begun: () => void = () => undefined) {
     this.#work = work;
+    this.#begun = begun;
   }
 
   async run(seed: number, changes: Partial<RunOptions> = {}): Promise<RunResult> {
+    this.#begun();
     return await quietly(() => run({ ...this.#work, seed, images: this.#images, ...changes }));
   }
 
@@ -66,6 +70,12 @@ export class Seeds {
   }
 }
 
+/** A run that did not come to its end. */
+export function endless(seed: number, work: Work, seconds: number): Finding {
+  const what = `a run takes longer than ${seconds} s: something goes on for ever`;
+  return { seed, what, invariant: "endless", replay: replayOf(seed, work) };
+}
+
 /** The line that shows it again. */
 function replayOf(seed: number, { ops, hosts, plant, faults }: Work, cut?: Cut): string {
   const kinds = cut?.faults ?? faults;
@@ -73,6 +83,26 @@ function replayOf(seed: number, { ops, hosts, plant, faults }: Work, cut?: Cut):
     `npm run sim -- --seed ${seed} --ops ${ops} --hosts ${hosts} --verbose`,
     ...(plant === undefined ? [] : [`--plant ${plant}`]),
     ...(kinds === undefined ? [] : [`--faults ${kinds.length === 0 ? "none" : kinds.join()}`]),
-    ...(cut === undefined ? [] : [`--keep ${cut.keep.join()}`]),
+    ...(cut === undefined ? [] : [`--keep ${rangesOf(cut.keep)}`]),
   ].join(" ");
+}
+
+/** Numbers in ascending order as `3,7-12,20`. */
+export function rangesOf(numbers: readonly number[]): string {
+  const ranges: [number, number][] = [];
+  for (const number of numbers) {
+    const last = ranges.at(-1);
+    if (last !== undefined && last[1] === number - 1) last[1] = number;
+    else ranges.push([number, number]);
+  }
+  return ranges.map(([from, to]) => (from === to ? `${from}` : `${from}-${to}`)).join();
+}
+
+/** What {@link rangesOf} wrote. Throws what is neither a number nor a range. */
+export function numbersOf(ranges: string): readonly number[] {
+  return ranges.split(",").flatMap((range) => {
+    const [, from, to = from] = /^(\d+)(?:-(\d+))?$/.exec(range) ?? [];
+    if (from === undefined) throw new Error(`${range} is no number and no range`);
+    return Array.from({ length: Number(to) - Number(from) + 1 }, (_, at) => Number(from) + at);
+  });
 }

@@ -83,7 +83,6 @@ export class Site {
       ...shared,
       random: this.streams("network"),
       cloud: this.#cloud,
-      epochOf: (host) => this.judge.beatOf(host)?.epoch ?? 0,
     });
     this.hosts = Array.from({ length: hosts }, (_, index) => {
       const name = `node-${index + 1}`;

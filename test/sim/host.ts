@@ -139,6 +139,11 @@ export class Host {
     return bare || isBound || this.cards.plugged.size > 0;
   }
 
+  /** True when a card is not on the bus. */
+  get lacksCards(): boolean {
+    return this.kernel.state().cards.some(({ present }) => !present);
+  }
+
   /** The agent starts, unless it runs or its machine is still off. */
   start(): void {
     if (this.isUp || this.#parts.time.elapsed < this.#offUntil) return;

@@ -88,7 +88,10 @@ async function comeToRest(site: Site): Promise<void> {
   for (const what of missing) judge.fail("alive", what);
 }
 
-/** What an operator does for cards that wait for one: enables them, restarts a host that cannot go on. */
+/**
+ * What an operator does for cards that wait for one: enables them, restarts a host that cannot go on,
+ * plugs a card in again that fell off the bus under a program begun before the faults were over.
+ */
 async function help(site: Site): Promise<void> {
   const { judge, clients, hosts, log } = site;
   for (const one of judge.deployables.values()) {
@@ -98,6 +101,7 @@ async function help(site: Site): Promise<void> {
     const isFailed = one.outcome.result === "failed";
     if (!one.enabled || isFailed) await site.done(clients.enable(one.id));
     const host = hosts.find(({ id }) => id === one.host);
+    if (host?.lacksCards === true) await site.done(host.heal());
     const isHanging = one.health.state === "stuck" || host?.needsReboot === true;
     if (isHanging && host !== undefined) await site.done(host.powerOff());
   }

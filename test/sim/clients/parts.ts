@@ -1,0 +1,18 @@
+import type { Cloud } from "../cloud.ts";
+import type { History } from "../history.ts";
+import type { StockImage } from "../images.ts";
+import type { Judge } from "../judge.ts";
+import type { Streams } from "../random.ts";
+import type { Time } from "../time.ts";
+
+/** What clients work with. */
+export interface ClientParts {
+  readonly time: Time;
+  readonly streams: Streams;
+  readonly cloud: Cloud;
+  readonly judge: Judge;
+  readonly history: History;
+  readonly images: readonly StockImage[];
+  readonly hosts: readonly { readonly id: string; readonly name: string }[];
+  readonly log: (what: string) => void;
+}

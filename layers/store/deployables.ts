@@ -7,6 +7,7 @@ import {
   isPending,
 } from "#domain/deployable";
 import { Fault } from "#domain/faults";
+import { isQuiet } from "#domain/quiet";
 import { all, eq } from "#store/expression";
 import { deployableKey, due, listShards, poolPk, poolShards, poolSk, shardOf } from "#store/keys";
 import { type List, listShardsOf, type Wanted } from "#store/lists";
@@ -62,9 +63,13 @@ function isPluggedByHypervisor({ state, holder, plugged, target }: Handle): bool
   return state === "plugged" && holder !== undefined && !plugged && target === undefined;
 }
 
-/** Replaces a deployable that nobody else changed since it was read. */
+/**
+ * Replaces a deployable that nobody else changed since it was read. A change from which nothing follows
+ * is marked `quiet`: the stream's functions are not woken by it (serverless.yml).
+ */
 export function replaceDeployable(before: Deployable, after: Deployable): Write {
-  return { kind: "put", item: deployableRow(after), if: isUnchanged(before) };
+  const quiet = isQuiet(before, after) ? { quiet: true } : {};
+  return { kind: "put", item: { ...deployableRow(after), ...quiet }, if: isUnchanged(before) };
 }
 
 /**

@@ -38,6 +38,25 @@ function hears(functionName: string, { pk, sk }: Key): boolean {
   return (stream?.filters ?? []).some((filter) => compilePattern(filter)(record));
 }
 
+const report = (kind: "put" | "delete", marks: object) => {
+  const [key] = [deployableKey("h", "d")];
+  const Keys = { pk: { S: key.pk }, sk: { S: key.sk } };
+  const NewImage = { ...Keys, value: { M: {} }, ...marks };
+  return { dynamodb: { Keys, ...(kind === "put" ? { NewImage } : {}), OldImage: { ...Keys } } };
+};
+
+test.each(["tableChanged", "openstackChanged"])(
+  "%s hears of every change of a deployable but the steps of work under way",
+  (name) => {
+    const [stream] = functions.find((one) => one.name === name)?.streams ?? [];
+    const matchers = (stream?.filters ?? []).map(compilePattern);
+    const isHeard = (record: unknown) => matchers.some((matches) => matches(record));
+    expect(isHeard(report("put", {}))).toBe(true);
+    expect(isHeard(report("delete", {}))).toBe(true);
+    expect(isHeard(report("put", { quiet: { BOOL: true } }))).toBe(false);
+  },
+);
+
 /** Rows whose changes are pushed to agents or have a line in the audit (layers/store/events.ts). */
 const followed: readonly (readonly [string, Key])[] = [
   ["claim", claimKey("c")],

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { S3Client } from "@aws-sdk/client-s3";
@@ -5,7 +6,7 @@ import { isOfferable } from "#domain/deployable";
 import { encodeMessage } from "#protocol/wire/codec";
 import { readClaim } from "#store/claims";
 import { deployablesOf } from "#store/deployables";
-import { readBeat } from "#store/hosts";
+import { beatRow, readBeat } from "#store/hosts";
 import { apiOf } from "../../localstack/hosts/api.ts";
 import { startSimulatedHost } from "../../localstack/hosts/simulated-host.ts";
 import { cryptoGbs } from "../../localstack/tour/bitstreams.ts";
@@ -35,21 +36,34 @@ const share = (usage: Usage, parts: number): Usage =>
     Object.entries(usage).map(([name, value]) => [name, value / parts]),
   ) as unknown as Usage;
 
+/** What one thing used, and by which functions and rows. */
+interface Measured {
+  readonly usage: Usage;
+  readonly calls: ReadonlyMap<string, number>;
+  readonly rows: ReadonlyMap<string, number>;
+}
+
 /** What `count` repetitions used each, with all that followed from them. */
 async function metered(
   { stage, meter }: Scene,
   count: number,
   act: () => Promise<void>,
-): Promise<Usage> {
+): Promise<Measured> {
   await stage.quiet();
   meter.reset();
   for (let index = 0; index < count; index += 1) await act();
   await stage.quiet();
-  return share(meter.total(), count);
+  const each = (tally: ReadonlyMap<string, number>) =>
+    new Map([...tally].map(([name, value]) => [name, value / count]));
+  return {
+    usage: share(meter.total(), count),
+    calls: each(meter.calls()),
+    rows: each(meter.rows()),
+  };
 }
 
 /** From the request to Bound, and from the release to the card's return, without a client that polls. */
-async function lives(scene: Scene, count: number): Promise<readonly [Usage, Usage]> {
+async function lives(scene: Scene, count: number): Promise<readonly [Measured, Measured]> {
   const { stage, api, host, image } = scene;
   const ids: string[] = [];
   const settle = async (what: string, isSettled: () => Promise<boolean>) =>
@@ -67,7 +81,7 @@ async function lives(scene: Scene, count: number): Promise<readonly [Usage, Usag
   const release = async () => {
     await api("DELETE", `/v1/claims/${ids.pop() ?? ""}`);
   };
-  const sums: [Usage[], Usage[]] = [[], []];
+  const sums: [Measured[], Measured[]] = [[], []];
   for (let index = 0; index < count; index += 1) {
     sums[0].push(await metered(scene, 1, claim));
     sums[1].push(
@@ -89,10 +103,18 @@ function plus(a: Usage, b: Usage): Usage {
   ) as unknown as Usage;
 }
 
-const average = (all: readonly Usage[]): Usage => share(all.reduce(plus), all.length);
+function average(all: readonly Measured[]): Measured {
+  const tally = (of: "calls" | "rows") => {
+    const names = new Set(all.flatMap((one) => [...one[of].keys()]));
+    const sum = (name: string) => all.reduce((total, one) => total + (one[of].get(name) ?? 0), 0);
+    return new Map([...names].map((name) => [name, sum(name) / all.length]));
+  };
+  const usage = share(all.map((one) => one.usage).reduce(plus), all.length);
+  return { usage, calls: tally("calls"), rows: tally("rows") };
+}
 
 /** One ping of the live session, as its agent would send it. */
-async function pings(scene: Scene, count: number): Promise<Usage> {
+async function pings(scene: Scene, count: number): Promise<Measured> {
   const { stage, host } = scene;
   const handler = await stage.cloud.load("functions/socket/message.handler");
   const { connection, epoch } = await readBeat(stage.store, host);
@@ -105,13 +127,48 @@ async function pings(scene: Scene, count: number): Promise<Usage> {
   });
 }
 
-function figuresOf(what: string, usage: Usage): readonly Figure[] {
+/** What a sweep of `hosts` idle hosts more reads for each of them; it writes nothing of them. */
+async function watching(scene: Scene, hosts: number): Promise<Usage> {
+  const { stage, meter } = scene;
+  const handler = await stage.cloud.load("functions/events/sweep.handler");
+  const sweep = async () =>
+    (
+      await metered(scene, 1, async () => {
+        await meter.withClock(async () => {
+          await handler({} as never, {} as never);
+        });
+      })
+    ).usage;
+  await sweep();
+  const before = await sweep();
+  const now = stage.store.now();
+  for (let index = 0; index < hosts; index += 1) {
+    const beat = { host: randomUUID(), state: "online", epoch: 1, seenAt: now } as const;
+    await stage.store.table.write([{ kind: "put", item: beatRow(beat) }]);
+  }
+  const after = await sweep();
+  const none = share(before, Number.POSITIVE_INFINITY);
+  return {
+    ...none,
+    reads: (after.reads - before.reads) / hosts,
+    writes: (after.writes - before.writes) / hosts,
+  };
+}
+
+/** The counts of a tally, most first. */
+const listOf = (tally: ReadonlyMap<string, number>): string =>
+  [...tally]
+    .toSorted(([a, one], [b, other]) => other - one || a.localeCompare(b))
+    .map(([name, value]) => `${name} ${Number(value.toFixed(1))}`)
+    .join(", ");
+
+function figuresOf(what: string, { usage, ...by }: Measured): readonly Figure[] {
   const { calls, ownMs, awsMs, reads, writes, messages, s3Reads, s3Writes } = usage;
   const note = `${Math.round(ownMs)} ms measured, with the offline table; ${Math.round(awsMs)} ms modelled for AWS`;
   return [
-    { name: `${what}: table writes`, value: writes, unit: "units" },
+    { name: `${what}: table writes`, value: writes, unit: "units", note: listOf(by.rows) },
     { name: `${what}: table reads`, value: reads, unit: "units" },
-    { name: `${what}: function calls`, value: calls, unit: "calls" },
+    { name: `${what}: function calls`, value: calls, unit: "calls", note: listOf(by.calls) },
     { name: `${what}: function time`, value: ownMs + awsMs, unit: "ms", note },
     { name: `${what}: socket messages`, value: messages, unit: "messages" },
     { name: `${what}: S3 requests`, value: s3Reads + s3Writes, unit: "requests" },
@@ -122,14 +179,26 @@ async function measure(scene: Scene, short: boolean): Promise<readonly Figure[]>
   await lives(scene, 1);
   const [claim, release] = await lives(scene, short ? 3 : 10);
   const ping = await pings(scene, short ? 10 : 40);
-  const claims = 1_000_000 * dollarsOf(plus(claim, release));
+  const watch = await watching(scene, 200);
+  const claims = 1_000_000 * dollarsOf(plus(claim.usage, release.usage));
   const agents = 10_000;
-  const talk = monthMinutes * pingsPerMinute * dollarsOf(ping);
+  const talk = monthMinutes * (pingsPerMinute * dollarsOf(ping.usage) + dollarsOf(watch));
   const open = monthMinutes * prices.socketMinute;
   return [
     ...figuresOf("claim of a loaded image until Bound", claim),
     ...figuresOf("release, scrub, reload until offered again", release),
     ...figuresOf("ping", ping),
+    {
+      name: "watch over a host for a minute: table reads",
+      value: watch.reads,
+      unit: "units",
+      note: "what each host more adds to a sweep",
+    },
+    {
+      name: "watch over a host for a minute: table writes",
+      value: watch.writes,
+      unit: "units",
+    },
     {
       name: "a million claims",
       value: claims,

@@ -18,6 +18,9 @@ const nothing = (): Counts => ({
   s3Writes: 0,
 });
 
+/** How often each of something was seen. */
+type Tally = ReadonlyMap<string, number>;
+
 interface Command {
   readonly constructor: { readonly name: string };
   readonly input: Record<string, unknown>;
@@ -48,12 +51,14 @@ const unasked: ReadonlySet<string> = new Set([
  */
 export class Meter {
   readonly #functions = new Map<string, Counts>();
+  readonly #rows = new Map<string, number>();
   readonly #running = new AsyncLocalStorage<string>();
+  readonly #asked = new AsyncLocalStorage<true>();
   #stop: () => void = () => undefined;
 
   /** Runs a function's call so that what it does is counted. */
   readonly around = async (name: string, run: () => Promise<unknown>): Promise<unknown> => {
-    if (clocked.has(name)) return undefined;
+    if (clocked.has(name) && this.#asked.getStore() !== true) return undefined;
     const counts = this.#of(name);
     counts.calls += 1;
     if (name === "message") counts.messages += 1;
@@ -66,9 +71,15 @@ export class Meter {
     }
   };
 
+  /** Runs something in which functions of the clock are called, and counted, as others are. */
+  async withClock(run: () => Promise<void>): Promise<void> {
+    await this.#asked.run(true, run);
+  }
+
   /** Counts from zero. */
   reset(): void {
     this.#functions.clear();
+    this.#rows.clear();
   }
 
   /** All functions together. */
@@ -80,11 +91,14 @@ export class Meter {
     return sum;
   }
 
-  /** Calls by function, most first. */
-  calls(): readonly (readonly [string, number])[] {
-    return [...this.#functions]
-      .map(([name, { calls }]) => [name, calls] as const)
-      .toSorted(([, a], [, b]) => b - a);
+  /** Calls by function. */
+  calls(): Tally {
+    return new Map([...this.#functions].map(([name, { calls }]) => [name, calls]));
+  }
+
+  /** Rows that were written, by the kind of their key. */
+  rows(): Tally {
+    return new Map(this.#rows);
   }
 
   /** Hears every SDK call of this process until {@link stop}. */
@@ -98,6 +112,9 @@ export class Meter {
       if (name === undefined) return await answer();
       if (client instanceof DynamoDBClient) command.input["ReturnConsumedCapacity"] = "TOTAL";
       const answered = await answer();
+      for (const kind of client instanceof DynamoDBClient ? writtenKinds(command) : []) {
+        this.#rows.set(kind, (this.#rows.get(kind) ?? 0) + 1);
+      }
       this.#count(client, command.constructor.name, answered as Answer, this.#of(name));
       return answered;
     };
@@ -129,6 +146,24 @@ export class Meter {
       else counts.s3Writes += 1;
     } else countTable(command, answer, counts);
   }
+}
+
+interface RowInput {
+  readonly Item?: { readonly pk: { readonly S: string }; readonly sk: { readonly S: string } };
+  readonly Key?: RowInput["Item"];
+}
+
+/** Rows that a command writes: the kind of a partition and of a row in it, as in `HOST/DPL`. */
+function writtenKinds({ constructor: { name }, input }: Command): readonly string[] {
+  if (!/^(Put|Update|Delete|Transact)/.test(name)) return [];
+  const parts = (input["TransactItems"] ?? [{ Put: input }]) as readonly Record<string, RowInput>[];
+  return parts.flatMap(({ Put, Update, Delete }) => {
+    const row = Put ?? Update ?? Delete;
+    const key = row?.Item ?? row?.Key;
+    if (key === undefined) return [];
+    const [owner, kind] = [key.pk.S, key.sk.S].map((part) => part.split("#")[0]);
+    return [owner === "EVENTS" || owner === kind ? `${owner}` : `${owner}/${kind}`];
+  });
 }
 
 function countTable(command: string, answer: Answer, counts: Counts): void {

@@ -36,6 +36,9 @@ export interface Swept {
 
 type Outcome = keyof Swept | undefined;
 
+/** Rows of one list that are settled at a time: a sweep has to be done before the next. */
+const lanes = 16;
+
 /** What the sweep acts with. */
 export interface Sweeping extends Dispatching {
   /** Looks once more for a card for a claim that waits for one. */
@@ -56,16 +59,30 @@ export async function sweep(sweeping: Sweeping): Promise<Swept> {
     overdueOperations: 0,
     failures: 0,
   };
-  const settleAll = async (items: AsyncIterable<Item>) => {
-    for await (const item of items) {
-      const outcome = await settleSafely(sweeping, item);
-      if (outcome !== undefined) swept[outcome] += 1;
-    }
+  const settleOne = async (item: Item) => {
+    const outcome = await settleSafely(sweeping, item);
+    if (outcome !== undefined) swept[outcome] += 1;
   };
   // Side by side: a rack that lost its power holds up no deadline.
-  await Promise.all([settleAll(silentBeats(sweeping.store)), settleAll(dueRows(sweeping.store))]);
+  await inLanes([silentBeats(sweeping.store), dueRows(sweeping.store)], settleOne);
   if (!(await countSafely(sweeping.store))) swept.failures += 1;
   return swept;
+}
+
+/** Takes each list in its order, some rows at a time; what is under way ends also when a list breaks. */
+async function inLanes(
+  lists: readonly AsyncGenerator<Item>[],
+  act: (item: Item) => Promise<void>,
+): Promise<void> {
+  const work = lists.flatMap((list) =>
+    Array.from({ length: lanes }, async () => {
+      for (let one = await list.next(); one.done !== true; one = await list.next()) {
+        await act(one.value);
+      }
+    }),
+  );
+  const failed = (await Promise.allSettled(work)).find(({ status }) => status === "rejected");
+  if (failed?.status === "rejected") throw failed.reason;
 }
 
 /** Last, and no reason to fail: an older count serves as well. */

@@ -74,6 +74,39 @@ describe("a host that went silent", () => {
     expect(await readBeat(store, host.id)).toMatchObject({ state: "offline" });
   });
 
+  test("waits for few others when many are silent at once, and for none that is due", async () => {
+    for (let index = 0; index < 40; index += 1) await addHost(store, `rack-${index}`);
+    store.pass(120_001);
+    let [now, most] = [0, 0];
+    const table: Table = {
+      ...store.table,
+      write: async (writes) => {
+        now += 1;
+        most = Math.max(most, now);
+        await Promise.resolve();
+        now -= 1;
+        return await store.table.write(writes);
+      },
+    };
+    expect(await swept(table)).toMatchObject({ silentHosts: 41, failures: 0 });
+    expect(most).toBeGreaterThan(1);
+    expect(most).toBeLessThanOrEqual(16);
+  });
+
+  test("is not passed over when a list breaks: what is under way ends, and the sweep fails", async () => {
+    store.pass(120_001);
+    const table: Table = {
+      ...store.table,
+      query: async (query) => {
+        if (query.pk === "DUE#0") throw new Fault("TABLE_UNAVAILABLE");
+        return await store.table.query(query);
+      },
+    };
+    await expect(swept(table)).rejects.toMatchObject({ code: "TABLE_UNAVAILABLE" });
+    expect(await readBeat(store, host.id)).toMatchObject({ state: "offline" });
+    expect(await readHost(store, host.id)).toMatchObject({ state: "offline" });
+  });
+
   test("is finished by the next sweep when this one fails in the middle", async () => {
     const cards = [
       await addDeployable(store, host, "port0"),

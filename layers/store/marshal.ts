@@ -38,11 +38,24 @@ export function marshal(value: Value): Marshalled {
 
 /** A row or a map for the wire. */
 export function marshalItem(item: Item): Record<string, Marshalled> {
-  const entries: [string, Marshalled][] = [];
-  for (const [name, value] of Object.entries(item)) {
-    if (value !== undefined) entries.push([name, marshal(value)]);
+  const wire: Record<string, Marshalled> = {};
+  for (const name of Object.keys(item)) {
+    const value = item[name];
+    if (value !== undefined) setOwn(wire, name, marshal(value));
   }
-  return Object.fromEntries(entries);
+  return wire;
+}
+
+/** Every row passes here, so no list of entries is made of it; and this one name would be no entry. */
+function setOwn<Entry>(record: Record<string, Entry>, name: string, value: Entry): void {
+  if (name !== "__proto__") record[name] = value;
+  else
+    Object.defineProperty(record, name, {
+      value,
+      enumerable: true,
+      configurable: true,
+      writable: true,
+    });
 }
 
 /** One value from the wire. Throws INTERNAL for a type the table never writes (sets, binary). */
@@ -58,7 +71,12 @@ function unmarshal(wire: WireValue): Value {
 
 /** A row, or an image of a stream record, from the wire. */
 export function unmarshalItem(wire: { readonly [name: string]: WireValue }): Item {
-  return Object.fromEntries(Object.entries(wire).map(([name, value]) => [name, unmarshal(value)]));
+  const item: Record<string, Value> = {};
+  for (const name of Object.keys(wire)) {
+    const value = wire[name];
+    if (value !== undefined) setOwn(item, name, unmarshal(value));
+  }
+  return item;
 }
 
 /** Narrows to a list; `Array.isArray` alone does not narrow readonly arrays. */

@@ -3,6 +3,7 @@ import { DynamoDBClient, type DynamoDBClientConfig } from "@aws-sdk/client-dynam
 import { afterEach, describe, expect, it } from "vitest";
 import { dynamoTable } from "#store/dynamo-table";
 import { absent, add, all, any, eq, exists, not, set, setIfAbsent } from "#store/expression";
+import { plainProtocol } from "#store/plain-codec";
 import type { Write } from "#store/table";
 
 type RetryStrategy = Extract<
@@ -38,6 +39,8 @@ function wired(answer: (request: Request, attempt: number) => object | Error) {
   const client = new DynamoDBClient({
     region: "us-east-1",
     credentials: { accessKeyId: "x", secretAccessKey: "y" },
+    protocolSettings: plainProtocol(),
+    cacheMiddleware: true,
     retryStrategy: thrice,
     requestHandler: {
       handle: async (request: { headers: Record<string, string>; body: Uint8Array }) => {

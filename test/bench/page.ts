@@ -11,7 +11,7 @@ export interface Section {
 
 const intro = `# Performance
 
-Made by \`npm run bench -- --markdown docs/performance.md\`: every figure beside its budget of the design. A run of some benchmarks (\`--only\`) replaces their sections and leaves the others, so each says what it was measured on. Times are of the offline cloud, where everything runs on one machine; a ratio says more about another machine than a time does.
+Made by \`npm run bench -- --markdown docs/performance.md\`: every figure beside its budget of the design. A run of some benchmarks (\`--only\`) replaces their sections and leaves the others, so each says what it was measured on. Times are of the offline cloud, where everything runs on one machine; a ratio says more about another machine than a time does. [Scale](scale.md) has what follows from them.
 `;
 
 /** A table with padded cells, as the formatter wants it. */

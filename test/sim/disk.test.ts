@@ -94,6 +94,17 @@ describe("power off", () => {
     expect([...found].some((text) => text !== "newer" && text?.startsWith("ne"))).toBe(true);
   });
 
+  test("may bring back what was synced of a file that was written again", async () => {
+    const found = await foundAfter(async (disk) => {
+      await using handle = await disk.files.open(path, write);
+      await handle.writeFile("old");
+      await handle.sync();
+      await syncFolder(disk);
+      await handle.writeFile("ab");
+    });
+    expect(found).toEqual(new Set(["old", "ab", "a", ""]));
+  });
+
   test("leaves a synced text whole, and its name or not until the folder is synced", async () => {
     const found = await foundAfter(async (disk) => {
       await using handle = await disk.files.open(path, write);

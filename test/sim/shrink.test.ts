@@ -57,6 +57,13 @@ describe("a failing run shrinks", () => {
     expect(keep.length).toBeLessThanOrEqual(3);
   });
 
+  test("once more where an op can go only after an earlier one went", async () => {
+    const rerun: Rerun = async ({ keep }) =>
+      keep.includes(1) && !keep.includes(2) ? undefined : "I1";
+    const small = await shrink({ keep: [1, 2], faults: [] }, "I1", rerun);
+    expect(small.keep).toEqual([]);
+  });
+
   test("only to what breaks the same invariant", async () => {
     const other: Rerun = async ({ keep }): Promise<Invariant | undefined> => {
       if (!keep.includes(5)) return undefined;
@@ -100,5 +107,11 @@ describe("a failing run shrinks", () => {
       { keep: [1, 2], faults: ["reboot", "timeout"] },
       { keep: [3, 4], faults: ["reboot", "timeout"] },
     ]);
+  });
+
+  test("its first ops too when they are fewer than a slice", async () => {
+    const { rerun, cuts } = counted(async () => undefined);
+    await shrink({ keep: [1, 2, 3], faults: [] }, "I1", rerun, 2);
+    expect(cuts.map(({ keep }) => keep)).toEqual([[1], [2, 3]]);
   });
 });

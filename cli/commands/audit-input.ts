@@ -2,6 +2,7 @@ import type { HistoryReceipt } from "#domain/history/receipts";
 import type { HistoryEvent } from "#domain/history/verdict";
 import type { ReceiptView } from "#protocol/http/deployables";
 import { knownFacts } from "#protocol/http/event-facts";
+import { signedReceipt } from "#protocol/http/receipts";
 import { type EventView, event as eventSchema } from "#protocol/http/settings";
 import { receiptDigest } from "#protocol/wire/receipt";
 import type { Context, Input } from "../command.ts";
@@ -95,11 +96,7 @@ function historyEvent({ facts, at, ...event }: EventView): HistoryEvent {
 }
 
 /** The digest is made anew from the body: the service's own is not believed. */
-function historyReceipt({
-  signature: _signature,
-  digest: _digest,
-  ...view
-}: ReceiptView): HistoryReceipt {
-  const body = { ...view, at: Date.parse(view.at) };
+function historyReceipt(view: ReceiptView): HistoryReceipt {
+  const { body } = signedReceipt(view);
   return { ...body, digest: receiptDigest(body) };
 }

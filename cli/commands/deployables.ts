@@ -5,6 +5,7 @@ import { listCommand } from "../listing.ts";
 import { objectOutput } from "../output.ts";
 import { hostId } from "./host-id.ts";
 import { programFlags, runProgram } from "./program.ts";
+import { verify } from "./verify.ts";
 
 const deployable = { name: "DEPLOYABLE", help: "Deployable id" };
 
@@ -140,5 +141,6 @@ export const deployableCommands: readonly Command[] = [
   takeover,
   program,
   receipts,
+  verify,
   operations,
 ];

@@ -2,6 +2,7 @@ import { createPublicKey } from "node:crypto";
 import { type Deployable, isAllocating } from "#domain/deployable";
 import { Fault } from "#domain/faults";
 import type { Host } from "#domain/host";
+import { publicKeyText } from "#protocol/http/receipts";
 import { deployableId, deviceId } from "#protocol/uuid";
 import type { AgentMessage, CloudMessage, Inventory, Ping, Report } from "#protocol/wire/messages";
 import { receiptDigest, receiptVerifies } from "#protocol/wire/receipt";
@@ -166,7 +167,13 @@ function provenReceipt(session: Session, { receipt, deployable }: Report): Store
       field: "receipt.signature",
     });
   }
-  return { body: receipt.body, signature: receipt.signature, digest: receiptDigest(receipt.body) };
+  const { body, signature } = receipt;
+  return {
+    body,
+    signature,
+    digest: receiptDigest(body),
+    publicKey: publicKeyText(session.publicKey),
+  };
 }
 
 async function answerPing(wishing: Wishing, session: Session, message: Ping): Promise<Exchanged> {

@@ -10,7 +10,7 @@ import { operationId, present, timeOf } from "./views.ts";
 
 /** Receipts and operations of a deployable: what was done to it and what proves it. */
 
-export function receiptView({ body, signature, digest }: StoredReceipt): ReceiptView {
+export function receiptView({ body, signature, digest, publicKey }: StoredReceipt): ReceiptView {
   const { sha256, ...facts } = body;
   return {
     ...facts,
@@ -19,6 +19,7 @@ export function receiptView({ body, signature, digest }: StoredReceipt): Receipt
     at: timeOf(body.at),
     signature,
     digest,
+    ...(publicKey === undefined ? {} : { publicKey }),
   };
 }
 

@@ -21,6 +21,8 @@ export interface StoredReceipt {
   };
   readonly signature: string;
   readonly digest: string;
+  /** The key it was proven with, for a host gets another one when it joins again: SPKI, DER in base64. */
+  readonly publicKey?: string | undefined;
 }
 
 /** Appends to a chain; fails when this number was written before. */

@@ -2,13 +2,9 @@ import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { DeployableView, ReceiptView } from "#protocol/http/deployables";
+import { signedReceipt } from "#protocol/http/receipts";
 import type { QuotaView } from "#protocol/http/settings";
-import {
-  chainStart,
-  type ReceiptBody,
-  receiptDigest,
-  receiptVerifies,
-} from "#protocol/wire/receipt";
+import { chainStart, receiptDigest, receiptVerifies } from "#protocol/wire/receipt";
 import type { KernelState } from "../../agent/host/memory-kernel/state.ts";
 import { kernelFile, stateDirOf } from "./agent.ts";
 import type { Caller } from "./caller.ts";
@@ -66,18 +62,14 @@ export function chainHolds(receipts: readonly ReceiptView[], key: KeyObject) {
   const inOrder = [...receipts].sort((one, other) => one.number - other.number);
   let previous = chainStart;
   const wrong = inOrder.flatMap((receipt, index) => {
-    const { signature, digest: _digest, at, sha256, ...facts } = receipt;
-    const body: ReceiptBody = {
-      ...facts,
-      at: Date.parse(at),
-      ...(sha256 === undefined ? {} : { sha256 }),
-    };
+    const signed = signedReceipt(receipt);
+    const { body } = signed;
     const name = `${receipt.deployable} ${receipt.number}`;
     const linked = receipt.number === index + 1 && receipt.previous === previous;
     previous = receiptDigest(body);
     return [
       ...(linked ? [] : [`${name} does not follow the one before`]),
-      ...(receiptVerifies({ body, signature }, key) ? [] : [`${name} is not signed by its host`]),
+      ...(receiptVerifies(signed, key) ? [] : [`${name} is not signed by its host`]),
     ];
   });
   return found("receipt chains hold", wrong);

@@ -216,6 +216,7 @@ describe("every command", () => {
       "images sign",
       "images manifest",
       "images keygen",
+      "deployables verify",
       "audit",
       "watch",
       "completion",

@@ -105,6 +105,8 @@ export const receipt = z.object({
   at: time,
   signature: z.string(),
   digest: z.string(),
+  /** The host's key that signed it: SPKI, DER in base64. */
+  publicKey: z.optional(z.string()),
 });
 export type ReceiptView = z.infer<typeof receipt>;
 export const receiptQuery = z.strictObject(page);

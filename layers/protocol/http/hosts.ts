@@ -9,6 +9,8 @@ export const host = z.object({
   name: z.string(),
   state: z.enum(["joined", "online", "offline", "drained", "removed"]),
   joined: z.boolean(),
+  /** SPKI, DER in base64. */
+  publicKey: z.optional(z.string()),
   revoked: z.boolean(),
   alarm: z.optional(z.string()),
   agentVersion: z.optional(z.string()),

@@ -41,7 +41,7 @@ export async function lookAhead(
   large: LargePools,
 ): Promise<readonly Deployable[]> {
   return host === undefined
-    ? await lookIntoPool(store, { resourceClasses: [resourceClass] }, large)
+    ? await lookIntoPool(store, { resourceClasses: [resourceClass], ahead: true }, large)
     : await deployablesOf(store, host);
 }
 

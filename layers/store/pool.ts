@@ -5,8 +5,12 @@ import { valueOf } from "#store/rows";
 import type { Store } from "#store/store";
 import type { Page, Query } from "#store/table";
 
-/** Rows read from one shard in one look: for one handle, and for several of one host. */
-const perShard = { one: 6, several: 32 };
+/**
+ * Rows read from one shard in one look: for one handle, for one of any image in a large pool (what
+ * is read is a third of a claim's processor time, and there is more where these came from), and for
+ * several of one host.
+ */
+const perShard = { one: 6, anyOfMany: 4, several: 32 };
 
 /**
  * Pools seen to be larger than one look, by partition: the `region#image#` a row seen in them has,
@@ -17,6 +21,8 @@ export type LargePools = Map<string, string>;
 /** What a look into the pool goes by; `several` handles of one host need to see more of it. */
 export type PoolNeed = Pick<Requirement, "resourceClasses" | "image"> & {
   readonly several?: boolean;
+  /** There is an image that is not known yet. */
+  readonly ahead?: boolean;
 };
 
 /** True when one look may not have seen everything on offer in the wanted classes. */
@@ -53,12 +59,19 @@ export async function lookIntoPool(
     const some = isWide ? shards : entered(store, shards, large);
     return [...exact, ...some.map((pk) => anyImage(store, pk, need, isWide ? noneLarge : large))];
   });
-  const limit = need.several === true ? perShard.several : perShard.one;
   const pages = await Promise.all(
-    looks.map((look) => store.table.query({ index: "gsi1", ...look, limit })),
+    looks.map((look) =>
+      store.table.query({ index: "gsi1", ...look, limit: rowsOf(look, need, large) }),
+    ),
   );
   if (need.several !== true) noteSize(looks, pages, large);
   return distinct(pages);
+}
+
+function rowsOf({ pk }: Look, need: PoolNeed, large: LargePools): number {
+  if (need.several === true) return perShard.several;
+  const isAny = need.image === undefined && need.ahead !== true;
+  return isAny && large.has(pk) ? perShard.anyOfMany : perShard.one;
 }
 
 const noneLarge: ReadonlyMap<string, string> = new Map();

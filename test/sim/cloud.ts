@@ -127,7 +127,7 @@ export class Cloud {
   changed(changes: readonly RowChange[]): void {
     const { time } = this.#parts;
     for (const { key, before, after } of changes) {
-      if (!followed.has((after ?? before)?.["type"])) continue;
+      if (!followed.has((after ?? before)?.["type"]) || after?.["quiet"] === true) continue;
       const lane = this.#lanes[hashOf(key.pk) % shards];
       if (lane === undefined) continue;
       this.#changeCount += 1;

@@ -10,5 +10,7 @@ export default defineConfig({
     testTimeout: 20_000,
     hookTimeout: 20_000,
     pool: "forks",
+    // One core less is the default: of two that would be half.
+    maxWorkers: "100%",
   },
 });

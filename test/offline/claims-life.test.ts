@@ -241,8 +241,10 @@ test("receipts are one chain that the host's key has signed", async () => {
 });
 
 /** The digest of a receipt whose signature holds. */
-function proven({ at, signature, digest: _digest, ...facts }: ReceiptView, key: KeyObject): string {
+function proven(receipt: ReceiptView, key: KeyObject): string {
+  const { at, signature, digest: _digest, publicKey, ...facts } = receipt;
   const body = { ...facts, at: Date.parse(at) };
+  expect(publicKey).toBe(key.export({ type: "spki", format: "der" }).toString("base64"));
   expect(receiptVerifies({ body, signature }, key)).toBe(true);
   expect(receiptVerifies({ body: { ...body, number: 99 }, signature }, key)).toBe(false);
   return receiptDigest(body);

@@ -2,8 +2,11 @@ import { expect, test } from "vitest";
 import { plants } from "./plants.ts";
 import { Seeds } from "./seeds.ts";
 
-/** Each is known to be found by one of these. A change of the system can move it from one to another. */
-const known = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16];
+/**
+ * Each is known to be found by one of the first seeds, most by the very first. A change of the system
+ * moves it from one to another, so the next ones are tried as well.
+ */
+const known = 64;
 
 test("there are plants for every part: table, disk, wire, stream, sweep and driver", () => {
   expect(Object.keys(plants).length).toBeGreaterThanOrEqual(10);
@@ -21,10 +24,10 @@ test("there are plants for every part: table, disk, wire, stream, sweep and driv
 test.each(Object.entries(plants))("%s is found", { timeout: 60_000 }, async (plant, { breaks }) => {
   const seeds = new Seeds({ ops: 200, hosts: 2, plant });
   const seen: string[] = [];
-  for (const seed of known) {
+  for (let seed = 1; seed <= known; seed += 1) {
     const result = await seeds.judge(seed, false);
     if (result.kind === "found") seen.push(result.finding.invariant);
     if (seen.some((invariant) => breaks.some((one) => one === invariant))) return;
   }
-  expect.fail(`seeds ${known.join()} found ${seen.join() || "nothing"}, not ${breaks.join()}`);
+  expect.fail(`seeds 1 to ${known} found ${seen.join() || "nothing"}, not ${breaks.join()}`);
 });

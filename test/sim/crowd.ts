@@ -1,5 +1,5 @@
 import { Worker } from "node:worker_threads";
-import { endless, type Finding, type SeedResult, type Work } from "./seeds.ts";
+import { endless, type Finding, type SeedResult, thrown, type Work } from "./seeds.ts";
 
 /** How many seeds, and who hears of them. */
 export interface CrowdOptions {
@@ -14,6 +14,8 @@ export interface CrowdOptions {
 
 /** A run takes a second or less; one that takes this long will not end, s. */
 const longestRun = 120;
+/** Seeds that one worker runs: what a run leaves in memory goes with it. */
+const seedsOfWorker = 200;
 const sayEvery = 30;
 
 /** Seeds on all cores until enough or until the time is over. */
@@ -63,6 +65,7 @@ export class Crowd {
     });
     return new Promise((resolve, reject) => {
       let seed = 0;
+      let given = 0;
       let watch: NodeJS.Timeout | undefined;
       const leave = () => {
         clearTimeout(watch);
@@ -76,10 +79,11 @@ export class Crowd {
         }, longestRun * 1000);
       };
       const give = () => {
-        if (!this.#isOpen()) {
+        if (!this.#isOpen() || given === seedsOfWorker) {
           leave();
           return;
         }
+        given += 1;
         seed = this.#next;
         this.#next += 1;
         worker.postMessage(seed, []);
@@ -90,7 +94,10 @@ export class Crowd {
         this.#take(said);
         give();
       });
-      worker.on("error", reject);
+      worker.on("error", (error) => {
+        this.#take({ kind: "found", finding: thrown(seed, this.#work, error) });
+        leave();
+      });
       give();
     });
   }

@@ -50,9 +50,7 @@ export class Seeds {
     try {
       result = await this.run(seed);
     } catch (error) {
-      const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      const replay = replayOf(seed, this.#work);
-      return { kind: "found", finding: { seed, what, invariant: "thrown", replay } };
+      return { kind: "found", finding: thrown(seed, this.#work, error) };
     }
     const { violation, faults } = result;
     if (violation === undefined) return { kind: "held", seed, result };
@@ -68,6 +66,12 @@ export class Seeds {
     const replay = replayOf(seed, this.#work, isShrunk ? cut : undefined);
     return { kind: "found", finding: { seed, what, invariant, replay, cut }, result };
   }
+}
+
+/** A run that ended with an error that nobody expects. */
+export function thrown(seed: number, work: Work, error: unknown): Finding {
+  const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return { seed, what, invariant: "thrown", replay: replayOf(seed, work) };
 }
 
 /** A run that did not come to its end. */

@@ -86,9 +86,10 @@ async function activate(sessions: Sessions, call: Call): Promise<Answer> {
   const before = await hostOf(store, call);
   const stays = ["joined", "online", "offline"] as const;
   const host = await move(store, call, { event: "activate", stays });
-  // The heartbeat tells when a call before this one came only half as far.
+  // The heartbeat tells when calls before this one came only half as far: a drain, or both of them.
   const { state } = await readBeat(store, host.id);
-  if (before.state === "drained" || state === "drained") await endSession(sessions, host.id);
+  const isTorn = state === "drained" || (state === "online" && host.state === "offline");
+  if (before.state === "drained" || isTorn) await endSession(sessions, host.id);
   return { body: await viewOf(store, host) };
 }
 

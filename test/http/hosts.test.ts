@@ -184,7 +184,7 @@ describe("another join token", () => {
 });
 
 describe("looking at hosts", () => {
-  test("one by id or by name, with its sign of life and without its key", async () => {
+  test("one by id or by name, with its sign of life", async () => {
     await addHost(store, "node1", { alarm: "used twice" });
     const byId = await ask<HostView>(served, "getHost", at(idOf("node1")));
     expect(byId).toEqual(await ask<HostView>(served, "getHost", at("node1")));
@@ -276,10 +276,13 @@ describe("draining", () => {
     expect(await readDeployable(store, host.id, one.id)).toMatchObject({ hostOnline: false });
   });
 
-  test("activating again ends the session that a call before it left open", async () => {
+  test.each([
+    ["a call before it", "drained"],
+    ["a drain and an activation", "online"],
+  ] as const)("activating again ends the session that %s left open", async (_, left) => {
     const host = await addHost(store, "node1", { state: "offline", connection: "c1" });
     await openConnection(store, { id: "c1", host: host.id, publicKey: "a key" });
-    await changeBeatState(store, host.id, "drained");
+    await changeBeatState(store, host.id, left);
     await ask<HostView>(served, "activateHost", at(host.id));
     expect(closed).toEqual(["c1"]);
     expect(await readBeat(store, host.id)).toMatchObject({ state: "offline", epoch: 4 });

@@ -35,7 +35,8 @@ export interface Blanks {
  */
 export interface CardMemory {
   recall(cardId: string): unknown;
-  remember(cardId: string, facts: object): void;
+  /** True when the next agent will find it. */
+  remember(cardId: string, facts: object): boolean;
 }
 
 /** What every family of cards works with. */

@@ -60,7 +60,7 @@ export function blanksOf(images: readonly BlankImage[]): Blanks {
 
 function passingMemory(): CardMemory {
   const facts = new Map<string, object>();
-  return { recall: (id) => facts.get(id), remember: (id, what) => facts.set(id, what) };
+  return { recall: (id) => facts.get(id), remember: (id, what) => facts.set(id, what).has(id) };
 }
 
 function contextOf(host: DriverHost): CardContext {

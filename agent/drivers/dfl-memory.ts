@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { Fault } from "#domain/faults";
 import type { CardContext } from "./card-family.ts";
 import type { DflView } from "./dfl-view.ts";
 
@@ -28,15 +29,30 @@ export function recallDfl({ memory }: CardContext, cardId: string): DflFacts | u
   return facts.success ? facts.data : undefined;
 }
 
-/** Remembers the card as it is shown now, and the change that begins, if any. */
-export function rememberDfl(
+/** Remembers the card as it is shown now: no change of it is under way. */
+export function rememberDfl(context: CardContext, cardId: string, view: DflView): void {
+  keep(context, cardId, view);
+}
+
+/** Remembers the change that begins. Throws DISK_FULL when the next agent would not know of it. */
+export function beginRenewal(
+  context: CardContext,
+  cardId: string,
+  { view, vfs }: { readonly view: DflView; readonly vfs: readonly number[] },
+): void {
+  const ports = view.ports.map(({ id }) => id);
+  if (keep(context, cardId, view, { ports, vfs: [...vfs], maxVfs: view.maxVfs })) return;
+  throw new Fault("DISK_FULL", "the card was not touched: its VFs could not be written down first");
+}
+
+function keep(
   { memory }: CardContext,
   cardId: string,
   { engine, interfaceId }: DflView,
   renewal?: Renewal,
-): void {
+): boolean {
   const facts: DflFacts = { engine, interfaceId, ...(renewal === undefined ? {} : { renewal }) };
-  memory.remember(cardId, { family: "dfl", ...facts });
+  return memory.remember(cardId, { family: "dfl", ...facts });
 }
 
 /** Ports that should have a VF: those that have one, and those that lost it to a change cut off. */

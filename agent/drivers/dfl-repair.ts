@@ -3,7 +3,7 @@ import { setVfs } from "../host/sriov.ts";
 import { isKernelError } from "../host/sysfs-port.ts";
 import { isOnVfio } from "../host/vfio-groups.ts";
 import { type CardContext, degraded } from "./card-family.ts";
-import { portsWithVf, recallDfl, rememberDfl } from "./dfl-memory.ts";
+import { beginRenewal, portsWithVf, recallDfl, rememberDfl } from "./dfl-memory.ts";
 import { type DflPort, type DflView, readDfl } from "./dfl-view.ts";
 import type { Place } from "./driver.ts";
 import { rebindPf } from "./operating.ts";
@@ -20,9 +20,15 @@ export async function rebindDfl(context: CardContext, place: Place): Promise<voi
   try {
     await renewDfl(context, place.device, view, vfs);
   } catch (error) {
-    if (isFault(error, "CARD_STUCK") || isKernelError(error, "ETIMEDOUT")) throw error;
+    if (isPlain(error)) throw error;
     throw degraded(place, `The card could not be brought back: ${String(error)}`);
   }
+}
+
+/** What says more than that the card is degraded. */
+function isPlain(error: unknown): boolean {
+  const isKnown = isFault(error, "CARD_STUCK") || isFault(error, "DISK_FULL");
+  return isKnown || isKernelError(error, "ETIMEDOUT");
 }
 
 /**
@@ -34,7 +40,7 @@ export async function bindDfl(context: CardContext, place: Place, view: DflView)
   try {
     await renewDfl(context, place.device, view, recallDfl(context, cardId)?.renewal?.vfs ?? []);
   } catch (error) {
-    if (isFault(error, "CARD_STUCK") || isKernelError(error, "ETIMEDOUT")) throw error;
+    if (isPlain(error)) throw error;
     throw degraded(place, `The card has lost its driver: ${String(error)}`);
   }
 }
@@ -49,11 +55,7 @@ export async function renewDfl(
   view: DflView,
   released: readonly number[],
 ): Promise<void> {
-  rememberDfl(context, cardId, view, {
-    ports: view.ports.map(({ id }) => id),
-    vfs: [...released],
-    maxVfs: view.maxVfs,
-  });
+  beginRenewal(context, cardId, { view, vfs: released });
   const host = { ...context, deadlineMs: context.writeDeadlineMs };
   await setVfs(host, pf, 0);
   await rebindPf(context, pf);

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -38,7 +38,16 @@ test("a damaged file is an empty one", async () => {
 
 test("a folder that cannot be written is logged, and the facts hold for this process", () => {
   const memory = open(join(folder, "missing"));
-  memory.remember("slot", facts);
+  expect(memory.remember("slot", facts)).toBe(false);
   expect(memory.recall("slot")).toEqual(facts);
   expect(logged).toEqual(["card-memory-failed"]);
+});
+
+test("what could not be written is written when it is remembered again", async () => {
+  const path = join(folder, "later");
+  const memory = open(path);
+  expect(memory.remember("slot", facts)).toBe(false);
+  await mkdir(path);
+  expect(memory.remember("slot", facts)).toBe(true);
+  expect(open(path).recall("slot")).toEqual(facts);
 });

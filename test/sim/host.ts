@@ -29,7 +29,12 @@ export class Host implements Machine {
   readonly #facts = new Map<string, object>();
   readonly memory: CardMemory = {
     recall: (card) => this.#facts.get(card),
-    remember: (card, what) => void this.#facts.set(card, what),
+    remember: (card, what) => {
+      const { faults, random } = this.parts;
+      if (faults.strikes("disk-full", random)) return false;
+      this.#facts.set(card, what);
+      return true;
+    },
   };
   /** What the host's own clock is off by, ms. */
   #skew = 0;

@@ -24,7 +24,7 @@ function lasting() {
   const facts = new Map<string, unknown>();
   return {
     recall: (id: string) => facts.get(id),
-    remember: (id: string, what: object) => void facts.set(id, what),
+    remember: (id: string, what: object) => facts.set(id, what).has(id),
   };
 }
 

@@ -166,7 +166,7 @@ describe("the old driver's cards", () => {
     const facts = new Map<string, unknown>();
     const memory = {
       recall: (id: string) => facts.get(id),
-      remember: (id: string, what: object) => void facts.set(id, what),
+      remember: (id: string, what: object) => facts.set(id, what).has(id),
     };
     const card = opaeCard();
     const before = await only(await driverOf(card, {}, { memory }));

@@ -115,7 +115,7 @@ export async function makeWorld(cards: readonly CardDescription[] = [dflCard(0)]
   const facts = new Map<string, object>();
   const memory: CardMemory = {
     recall: (id) => facts.get(id),
-    remember: (id, what) => void facts.set(id, what),
+    remember: (id, what) => facts.set(id, what).has(id),
   };
   const base = (): AgentOptions => ({
     hostId,

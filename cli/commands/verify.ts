@@ -8,6 +8,8 @@ import { everyPage } from "../listing.ts";
 
 /** What was found of one deployable's receipts. */
 export interface Verified {
+  /** There are receipts, each is signed by the key that it names, and none is wrong. */
+  readonly verified: boolean;
   readonly receipts: number;
   /** Numbers that are not shown: receipts of programs of others. */
   readonly hidden: number;
@@ -39,10 +41,12 @@ export function verifyReceipts(views: readonly ReceiptView[]): Verified {
   const isStart = first?.number !== 1 || /^0{64}$/.test(first.previous);
   const wrong = [...(isStart ? [] : ["receipt 1 names one before it"]), ...forged, ...unlinked];
   const lastScrub = chain.findLast(({ kind }) => kind === "scrub")?.at;
+  const withoutKey = signed.filter(({ isSigned: is }) => is === undefined).length;
   return {
+    verified: chain.length > 0 && withoutKey === 0 && wrong.length === 0,
     receipts: chain.length,
     hidden: Math.max(0, (chain.at(-1)?.number ?? 0) - chain.length),
-    withoutKey: signed.filter(({ isSigned: is }) => is === undefined).length,
+    withoutKey,
     keys: [...new Set(chain.flatMap(({ publicKey }) => publicKey ?? []))],
     ...(lastScrub === undefined ? {} : { lastScrub }),
     wrong,
@@ -57,7 +61,7 @@ export const verify: Command = {
     "Compare the keys with `hosts show` or with what the host's operator says. Receipts that you may not see are counted as hidden. Ends with 5 when a receipt is wrong.",
   arguments: [{ name: "DEPLOYABLE", help: "Deployable id" }],
   calls: ["listReceipts"],
-  run: run,
+  run,
 };
 
 async function run(context: Context, input: Input): Promise<Output | undefined> {
@@ -75,11 +79,8 @@ async function run(context: Context, input: Input): Promise<Output | undefined> 
 }
 
 function outputOf(found: Verified): Output {
-  const { wrong, keys, ...counts } = found;
+  const { wrong, keys, ...facts } = found;
   const human = (columns: number | undefined) =>
-    [
-      ...wrong,
-      renderFields({ verified: wrong.length === 0, ...counts, keys: keys.join(" ") }, columns),
-    ].join("\n");
-  return { json: { verified: wrong.length === 0, ...found }, ids: [], human };
+    [...wrong, renderFields({ ...facts, keys: keys.join(" ") }, columns)].join("\n");
+  return { json: found, ids: [], human };
 }

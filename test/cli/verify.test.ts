@@ -44,6 +44,7 @@ function chainOf(count: number, key = privateKey): readonly ReceiptView[] {
 
 test("a chain is verified by the keys it names, whatever order it comes in", () => {
   expect(verifyReceipts(chainOf(4).toReversed())).toEqual({
+    verified: true,
     receipts: 4,
     hidden: 0,
     withoutKey: 0,
@@ -57,8 +58,13 @@ test("receipts of others are hidden and break nothing; older ones without a key 
   const [, scrub, , last] = chainOf(4);
   const shown = [scrub, last].flatMap((one) => one ?? []);
   const old = shown.map(({ publicKey: _key, ...view }) => view);
-  expect(verifyReceipts(shown)).toMatchObject({ receipts: 2, hidden: 2, wrong: [] });
-  expect(verifyReceipts(old)).toMatchObject({ withoutKey: 2, keys: [], wrong: [] });
+  expect(verifyReceipts(shown)).toMatchObject({ verified: true, receipts: 2, hidden: 2 });
+  expect(verifyReceipts(old)).toMatchObject({
+    verified: false,
+    withoutKey: 2,
+    keys: [],
+    wrong: [],
+  });
 });
 
 const changed = (index: number, change: Partial<ReceiptView>) =>
@@ -97,4 +103,5 @@ test("the command says what it found, and fails when a receipt is wrong", async 
   service.on("listReceipts", () => ({ json: { items: [] } }));
   const none = await shell().run("deployables", "verify", ids.deployable);
   expect(none.err).toContain("nothing was proven");
+  expect(none.out).toMatch(/verified +no/);
 });

@@ -1,3 +1,4 @@
+import { isFault } from "#domain/faults";
 import type { StepKind, StepOf } from "../step.ts";
 import type { StepContext } from "./context.ts";
 import { bindHandle, cleanHandle, plugHandle, unplugHandle } from "./handles.ts";
@@ -34,9 +35,15 @@ export function execute<Kind extends StepKind>(
   return executor(step, context);
 }
 
+/** Tried once; one that a full disk held back did not touch the card and was no try. */
 async function repair(_: StepOf<"repair">, { site, place, equipment }: StepContext): Promise<void> {
   site.repaired = true;
-  await equipment.driver.repair?.(place);
+  try {
+    await equipment.driver.repair?.(place);
+  } catch (error) {
+    site.repaired = !isFault(error, "DISK_FULL");
+    throw error;
+  }
 }
 
 async function settle({ generation }: StepOf<"settle">, { site }: StepContext): Promise<void> {

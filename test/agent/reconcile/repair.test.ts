@@ -28,6 +28,18 @@ test("a free card that is held in reset is brought back by itself", async () => 
   await world.time.until(() => world.report()?.health.state === "ok", "well again");
 });
 
+test("a repair that a full disk holds back is tried again when there is room", async () => {
+  world = await makeWorld([dflCard(0)]);
+  await world.start();
+  await world.time.until(() => world.report()?.health.state === "ok", "well");
+  world.disk.full = true;
+  await spoil();
+  await world.time.until(() => attempts() > 0, "a repair held back");
+  expect(stuck()).toBe(true);
+  world.disk.full = false;
+  await world.time.until(() => world.report()?.health.state === "ok", "well again");
+});
+
 test("while a neighbour is in a guest nothing is touched, and it is not tried for ever", async () => {
   world = await makeWorld([dflCard(0)]);
   await world.start();

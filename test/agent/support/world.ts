@@ -34,6 +34,8 @@ export interface World {
   readonly port0: string;
   readonly port1: string;
   readonly logs: { readonly event: string; readonly facts: unknown }[];
+  /** Where the driver writes down what it remembers of cards. */
+  readonly disk: { full: boolean };
   readonly image: (name: string) => ImageReference;
   /** Starts an agent with options changed, and some left out. */
   readonly start: (
@@ -113,9 +115,13 @@ export async function makeWorld(cards: readonly CardDescription[] = [dflCard(0)]
   const guests = new Guests(kernel);
   const logs: { event: string; facts: unknown }[] = [];
   const facts = new Map<string, object>();
+  const disk = { full: false };
   const memory: CardMemory = {
     recall: (id) => facts.get(id),
-    remember: (id, what) => facts.set(id, what).has(id),
+    remember(id, what) {
+      if (!disk.full) facts.set(id, what);
+      return !disk.full;
+    },
   };
   const base = (): AgentOptions => ({
     hostId,
@@ -153,6 +159,7 @@ export async function makeWorld(cards: readonly CardDescription[] = [dflCard(0)]
     port0: deployableId(hostId, cardId, "port0"),
     port1: deployableId(hostId, cardId, "port1"),
     logs,
+    disk,
     image: (name) => makeImage(cloud, name),
     async start(changes = {}, left = []) {
       const agent = await startAgent(without({ ...base(), ...changes }, ...left) as AgentOptions);

@@ -14,8 +14,6 @@ export interface CrowdOptions {
 
 /** A run takes a second or less; one that takes this long will not end, s. */
 const longestRun = 120;
-/** Seeds that one worker runs: what a run leaves in memory goes with it. */
-const seedsOfWorker = 200;
 const sayEvery = 30;
 
 /** Seeds on all cores until enough or until the time is over. */
@@ -65,7 +63,6 @@ export class Crowd {
     });
     return new Promise((resolve, reject) => {
       let seed = 0;
-      let given = 0;
       let watch: NodeJS.Timeout | undefined;
       const leave = () => {
         clearTimeout(watch);
@@ -79,11 +76,10 @@ export class Crowd {
         }, longestRun * 1000);
       };
       const give = () => {
-        if (!this.#isOpen() || given === seedsOfWorker) {
+        if (!this.#isOpen()) {
           leave();
           return;
         }
-        given += 1;
         seed = this.#next;
         this.#next += 1;
         worker.postMessage(seed, []);

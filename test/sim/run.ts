@@ -41,6 +41,14 @@ const settledMs = 330_000;
 /** One run: the ops with their faults, then peace, and the demand that all of it comes to rest. */
 export async function run(options: RunOptions): Promise<RunResult> {
   const site = new Site(options);
+  try {
+    return await play(site, options);
+  } finally {
+    site.time.close();
+  }
+}
+
+async function play(site: Site, options: RunOptions): Promise<RunResult> {
   const kinds = site.faults.kinds;
   await site.prepare();
   site.begin();

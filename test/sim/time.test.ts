@@ -1,3 +1,4 @@
+import { getEventListeners } from "node:events";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { streamsOf } from "./random.ts";
@@ -126,5 +127,21 @@ describe("a sleep", () => {
     await time.sleep(1000, AbortSignal.abort());
     await time.run(never);
     expect([time.elapsed, time.steps]).toEqual([0, 0]);
+  });
+
+  test("holds on to its signal no longer than the run", async () => {
+    const time = timeOf();
+    const over = new AbortController();
+    let isWoken = false;
+    const wake = () => {
+      isWoken = true;
+    };
+    void time.sleep(1000, over.signal).then(wake);
+    expect(getEventListeners(over.signal, "abort")).toHaveLength(1);
+    time.close();
+    expect(getEventListeners(over.signal, "abort")).toEqual([]);
+    over.abort();
+    await time.run(never);
+    expect([isWoken, time.steps]).toEqual([false, 0]);
   });
 });

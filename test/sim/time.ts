@@ -19,6 +19,7 @@ export class Time {
   #order = 0;
   readonly #heap: Due[] = [];
   readonly #ties: Random;
+  readonly #sleepers = new Set<() => void>();
   /** Events that were run. */
   steps = 0;
 
@@ -47,13 +48,31 @@ export class Time {
         resolve();
         return;
       }
-      this.after(ms, () => {
-        signal?.removeEventListener("abort", onAbort);
+      if (signal === undefined) {
+        this.after(ms, resolve);
+        return;
+      }
+      const wake = () => {
+        forget();
         resolve();
-      });
-      const onAbort = () => resolve();
-      signal?.addEventListener("abort", onAbort, { once: true });
+      };
+      const forget = () => {
+        signal.removeEventListener("abort", wake);
+        this.#sleepers.delete(forget);
+      };
+      this.#sleepers.add(forget);
+      signal.addEventListener("abort", wake, { once: true });
+      this.after(ms, wake);
     });
+
+  /**
+   * Nobody who sleeps now will wake: the run is over. Node keeps a composite signal, and all that can
+   * be reached from who listens to it, for as long as somebody does.
+   */
+  close(): void {
+    for (const forget of this.#sleepers) forget();
+    this.#heap.length = 0;
+  }
 
   /**
    * Runs events until `isOver`, which is asked before each. Rejects with what an event throws.

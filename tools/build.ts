@@ -111,10 +111,15 @@ export function reportOf({ name, own, sdk, zip }: Bundle): string {
   return `${name.padEnd(24)} own ${kilobytes(own)}  sdk ${kilobytes(sdk)}${packed}`;
 }
 
-/** Builds everything under `root` into `.build/`, from scratch. Rejects on a compile error. */
+/**
+ * Builds everything under `root` into `.build/`, from scratch. Rejects on a compile error, when the
+ * others are built as well.
+ */
 export async function buildAll(root: string): Promise<Bundle[]> {
   await rm(join(root, ".build/functions"), { recursive: true, force: true });
-  return Promise.all(targetsOf(root).map((target) => bundle(target, root)));
+  const bundles = targetsOf(root).map((target) => bundle(target, root));
+  await Promise.allSettled(bundles);
+  return await Promise.all(bundles);
 }
 
 async function main(): Promise<void> {

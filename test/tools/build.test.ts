@@ -104,6 +104,8 @@ test("a source that does not compile, or is not there, fails the build", async (
   const path = join(root, "functions/http/hello.ts");
   writeFileSync(path, "export const = 1");
   await expect(buildAll(root)).rejects.toThrow(/hello\.ts/);
+  // Nothing of it is still at work.
+  expect(existsSync(join(root, ".build/functions/http-client.zip"))).toBe(true);
   rmSync(path);
   await expect(buildAll(root)).rejects.toThrow(/hello\.ts/);
 });

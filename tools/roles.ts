@@ -108,7 +108,7 @@ export const permissions: Readonly<Record<string, Permission>> = {
   imageUploaded: {
     reads: ["IMAGE", "KEY", ...bookkeeping],
     writes: ["IMAGE", ...bookkeeping],
-    indexes: ["gsi1", "gsi2"],
+    indexes: ["gsi1", "gsi2", "gsi3"],
     gets: ["images", "verified"],
     puts: ["verified"],
     deadLetters: true,

@@ -1,6 +1,7 @@
 import type { EventBridgeEvent } from "aws-lambda";
 import { type Create, entry } from "../entry.ts";
 import { type Ingesting, ingest } from "../ingest/ingest.ts";
+import { takeUpJudgements } from "../ingest/take-up.ts";
 import { bucketFrom } from "../parts/bucket.ts";
 import { openstackSettingsFrom } from "../parts/openstack.ts";
 import { settingsFrom } from "../parts/settings.ts";
@@ -22,7 +23,9 @@ export async function objectChanged(ingesting: Ingesting, detail: ObjectDetail):
   await ingest(ingesting, object);
 }
 
-/** "Object Created" and "Object Tags Added" of the image bucket. */
+const isClock = (event: { readonly source: string }) => event.source === "aws.events";
+
+/** "Object Created" and "Object Tags Added" of the image bucket, and the clock. */
 export const create: Create = (environment) => {
   const ingesting: Ingesting = {
     store: storeFrom(environment),
@@ -31,7 +34,9 @@ export const create: Create = (environment) => {
     registers: openstackSettingsFrom(environment).glance === "write",
   };
   return async (event) => {
-    await objectChanged(ingesting, (event as EventBridgeEvent<string, ObjectDetail>).detail);
+    const said = event as EventBridgeEvent<string, ObjectDetail>;
+    if (isClock(said)) return await takeUpJudgements(ingesting);
+    return await objectChanged(ingesting, said.detail);
   };
 };
 

@@ -1,5 +1,6 @@
 import { isFault } from "#domain/faults";
 import type { Image, Visibility } from "#domain/image";
+import { judgementAt } from "#domain/judgement";
 import { canonicalVendor } from "#protocol/images/metadata";
 import { checkObjectKey } from "#protocol/images/names";
 import { isUuid, uuidOf } from "#protocol/uuid";
@@ -39,6 +40,7 @@ export async function findOrAnnounce(store: Store, upload: Upload): Promise<Imag
     type,
     visibility,
     reason: undefined,
+    judgement: judgementAt(store.now()),
   }));
 }
 
@@ -84,6 +86,7 @@ function described(
     reason,
     objectKey: upload.key,
     objectVersion: upload.facts.version,
+    judgement: judgementAt(now),
     size: upload.facts.size,
     createdAt: now,
     updatedAt: now,

@@ -1,5 +1,6 @@
-import { Fault, isFault } from "#domain/faults";
+import { Fault, faults, isFault } from "#domain/faults";
 import type { Image, SignedManifest } from "#domain/image";
+import { judgementAt } from "#domain/judgement";
 import { imageLifecycle, next } from "#domain/lifecycle";
 import { type ImageDigest, imageDigest } from "#protocol/images/digest";
 import type { ImageHeader } from "#protocol/images/header";
@@ -13,10 +14,15 @@ import type { Settings } from "../parts/settings.ts";
 import { findOrAnnounce, type Upload } from "./announce.ts";
 import { manifestBeside, proveSignature } from "./signature.ts";
 
+/** What judging needs of the bucket. */
+export interface IngestBucket extends Pick<Bucket, "facts" | "pin"> {
+  read(key: string, version?: string): Promise<AsyncIterable<Uint8Array>>;
+}
+
 /** What judging an upload needs. */
 export interface Ingesting {
   readonly store: Store;
-  readonly bucket: Bucket;
+  readonly bucket: IngestBucket;
   readonly settings: Pick<Settings, "signaturePolicy" | "maxImageBytes">;
   /** True: Glance is to know the images that were uploaded here. */
   readonly registers?: boolean;
@@ -46,11 +52,16 @@ export async function ingest(
   try {
     return await accept(ingesting, begun, await factsToJudge(bucket, begun.image, facts));
   } catch (error) {
-    if (!isFault(error)) throw error;
+    if (!isVerdict(error)) throw error;
     if (!isProven(begun.image)) return await refuse(store, begun.image, error);
     if (given !== undefined) throw error;
     return begun.image;
   }
+}
+
+/** A fault about the image. One of ours, such as a table that does not answer, says nothing of it. */
+function isVerdict(error: unknown): error is Fault {
+  return isFault(error) && faults[error.code].status < 500;
 }
 
 /** An image as its judgement found it, with the signature it is judged by. */
@@ -78,6 +89,7 @@ async function begin(
     reason: undefined,
     size: facts.size,
     objectVersion: facts.version,
+    judgement: judgementAt(store.now(), known.judgement?.tries),
     updatedAt: store.now(),
   }));
   return { image: begun, manifest };
@@ -108,6 +120,7 @@ function stateToJudge(
   manifest: SignedManifest | undefined,
 ): Image["state"] | undefined {
   if (image.state !== "rejected") return next(imageLifecycle, image.state, "uploaded");
+  if (image.reason?.code === "IMAGE_UNJUDGED") return next(imageLifecycle, image.state, "again");
   return healedBySignature.has(image.reason?.code ?? "") && isOtherSignature(image, manifest)
     ? next(imageLifecycle, image.state, "signed")
     : undefined;
@@ -120,7 +133,7 @@ function isProven({ state, manifest }: Image): boolean {
 
 /** An active image stands for the version it was judged by, whatever its key holds by now. */
 async function factsToJudge(
-  bucket: Bucket,
+  bucket: IngestBucket,
   { state, objectKey, objectVersion }: Image,
   newest: ObjectFacts,
 ): Promise<ObjectFacts> {
@@ -175,7 +188,7 @@ async function digestOf(
     throw new Fault("IMAGE_TOO_LARGE", `at most ${settings.maxImageBytes} bytes`);
   }
   const body = await bucket.read(image.objectKey, facts.version);
-  for await (const chunk of body) digester.update(chunk as Uint8Array);
+  for await (const chunk of body) digester.update(chunk);
   const digest = digester.final();
   if (digest.size !== facts.size) {
     throw new Fault("IMAGE_TRUNCATED", `${digest.size} of ${facts.size} bytes could be read`);
@@ -244,7 +257,9 @@ async function settle(
   return await changeImage(store, image.id, (known) => {
     if (known.revision !== image.revision) return known;
     const state = isAccepted(known, event) ? "active" : next(imageLifecycle, known.state, event);
-    return state === undefined ? known : { ...known, ...facts, state, updatedAt: store.now() };
+    return state === undefined
+      ? known
+      : { ...known, ...facts, state, judgement: undefined, updatedAt: store.now() };
   });
 }
 

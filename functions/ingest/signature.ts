@@ -9,12 +9,11 @@ import {
 } from "#protocol/images/manifest";
 import { manifestKeyOf } from "#protocol/images/names";
 import { findSigningKey } from "#store/named";
-import type { Bucket } from "../parts/bucket.ts";
-import type { Ingesting } from "./ingest.ts";
+import type { IngestBucket, Ingesting } from "./ingest.ts";
 
 /** The manifest that lies beside an object as `<key>.manifest.json`, when it is readable. */
 export async function manifestBeside(
-  bucket: Bucket,
+  bucket: IngestBucket,
   key: string,
 ): Promise<SignedManifest | undefined> {
   const manifestKey = manifestKeyOf(key);
@@ -22,7 +21,7 @@ export async function manifestBeside(
   if (facts === undefined || facts.size > maxManifestChars) return undefined;
   const chunks: Uint8Array[] = [];
   for await (const chunk of await bucket.read(manifestKey, facts.version)) {
-    chunks.push(chunk as Uint8Array);
+    chunks.push(chunk);
   }
   try {
     return parseManifest(Buffer.concat(chunks).toString());

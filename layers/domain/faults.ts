@@ -74,6 +74,7 @@ export const faults = {
   IMAGE_REPLACED: { status: 409, exit: 7, title: "The object was replaced during verification" },
   IMAGE_INCOMPATIBLE: { status: 409, exit: 7, title: "The image does not fit this region" },
   IMAGE_NOT_ACTIVE: { status: 409, exit: 7, title: "The image is not active" },
+  IMAGE_UNJUDGED: { status: 503, exit: 7, title: "The image could not be judged" },
   SIGNATURE_REQUIRED: { status: 422, exit: 7, title: "The policy asks for a signed image" },
   SIGNATURE_INVALID: { status: 422, exit: 7, title: "The signature does not verify" },
   SIGNATURE_EXPIRED: { status: 422, exit: 7, title: "The signature has expired" },

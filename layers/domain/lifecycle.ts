@@ -57,12 +57,14 @@ export type ImageEvent =
   | "accepted"
   | "refused"
   | "signed"
+  | "again"
   | "withhold"
   | "resume"
   | "retire";
 
 /**
- * A refused image comes back by a signature that was missing, `signed`, or when the Glance it came
+ * A refused image comes back by a signature that was missing, `signed`, when its judgement never
+ * came to an end, `again`, or when the Glance it came
  * from offers it again, `resume`: then it is judged anew, because a key may have been revoked
  * meanwhile.
  */
@@ -81,7 +83,7 @@ export const imageLifecycle: Lifecycle<ImageState, ImageEvent> = {
     retire: "retired",
   },
   active: { refused: "rejected", withhold: "rejected", retire: "retired" },
-  rejected: { signed: "verifying", resume: "pending", retire: "retired" },
+  rejected: { signed: "verifying", again: "verifying", resume: "pending", retire: "retired" },
   retired: {},
 };
 

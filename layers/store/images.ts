@@ -1,6 +1,7 @@
 import { Fault } from "#domain/faults";
 import { glanceDue } from "#domain/glance";
 import { type ActiveImage, type Image, isActive, isVisible } from "#domain/image";
+import { judgementDue } from "#domain/judgement";
 import { absent, eq } from "#store/expression";
 import { due, imageKey } from "#store/keys";
 import { type List, listShardsOf, type Wanted } from "#store/lists";
@@ -8,14 +9,21 @@ import { rowOf, valueOf, valueOrUndefined } from "#store/rows";
 import type { Store } from "#store/store";
 import type { Item, Key, Write } from "#store/table";
 
+/** What the clock owes an image: a judgement, or something between us and Glance. */
+function owed(image: Image) {
+  const judgeAt = judgementDue(image);
+  if (judgeAt !== undefined) return due(judgeAt, "image", image.id, "JUDGE");
+  const glanceAt = glanceDue(image);
+  return glanceAt === undefined ? {} : due(glanceAt, "image", image.id, "GLANCE");
+}
+
 function imageRow(image: Image): Item & Key {
-  const dueAt = glanceDue(image);
   return rowOf(imageKey(image.id), "image", image, {
     revision: image.revision,
     state: image.state,
     gsi1pk: "IMAGES",
     gsi1sk: image.id,
-    ...(dueAt === undefined ? {} : due(dueAt, "image", image.id, "GLANCE")),
+    ...owed(image),
     ...(image.functionId === undefined
       ? {}
       : { gsi2pk: `FUNCTION#${image.functionId}`, gsi2sk: image.id }),

@@ -98,8 +98,11 @@ export const poolPk = (resourceClass: string, shard: number) => `FREE#${resource
 export const poolSk = (region: string | undefined, image: string | undefined, id: string) =>
   `${region ?? "-"}#${image ?? "-"}#${id}`;
 
-/** Work lists: the sweep's, the one of second systems, and images that are owed between us and Glance. */
-export type DueList = "DUE" | "SYNC" | "GLANCE";
+/**
+ * Work lists: the sweep's, the one of second systems, images that are owed between us and Glance, and
+ * those whose judgement is owed.
+ */
+export type DueList = "DUE" | "SYNC" | "GLANCE" | "JUDGE";
 /** Also the list of heartbeats, which has no times: its sweep looks at every one. */
 export type ListName = DueList | "BEAT";
 /** An open obligation in a work list; `at` in ms. */

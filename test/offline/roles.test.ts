@@ -109,6 +109,8 @@ async function everythingElse(): Promise<void> {
   for (const verb of ["drain", "activate"]) await api("POST", `/v1/hosts/host-1/${verb}`);
   const sweep = await offline.cloud.load("functions/events/sweep.handler");
   await sweep({} as never, {} as never);
+  const judge = await offline.cloud.load("functions/events/image-uploaded.handler");
+  await judge({ source: "aws.events" } as never, {} as never);
 }
 
 /** Cyborg's API: a request's life, a card off and on offer, an attribute, a program. */

@@ -70,6 +70,7 @@ test("all kinds of triggers are read", () => {
   expect(by("imageUploaded")?.eventPatterns).toMatchObject([
     { source: ["aws.s3"], detail: { bucket: { name: [{ Ref: "Bucket" }] } } },
   ]);
+  expect(by("imageUploaded")?.schedules).toEqual(["rate(5 minutes)"]);
   expect(by("imageUploaded")?.timeout).toBe(300);
 });
 

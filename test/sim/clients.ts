@@ -1,4 +1,5 @@
 import { releaseClaim } from "#store/release";
+import { Developers } from "./clients/developers.ts";
 import { KnownClaims } from "./clients/known.ts";
 import { Line } from "./clients/line.ts";
 import { Nova } from "./clients/nova.ts";
@@ -60,6 +61,7 @@ function actsOf(parts: ClientParts, line: Line, operators: Operators): Acts {
   const tenants = new Tenants(parts, line, known);
   const readers = new Readers(parts, line, known);
   const nova = new Nova(parts, line, known);
+  const developers = new Developers(parts);
   return {
     claim: (op, random) => tenants.claim(op, random),
     repeat: (_, random) => tenants.repeat(random),
@@ -81,5 +83,7 @@ function actsOf(parts: ClientParts, line: Line, operators: Operators): Acts {
     activate: (op, random) => operators.host(op, "activateHost", random),
     takeover: (op, random) => operators.takeOver(op, random),
     retire: (_, random) => operators.retire(random),
+    upload: (op, random) => developers.upload(op, random),
+    tag: (_, random) => developers.tag(random),
   };
 }

@@ -3,16 +3,20 @@ import { encodeMessage } from "#protocol/wire/codec";
 import type { RowChange } from "#store/memory-rows";
 import type { Store } from "#store/store";
 import type { Item } from "#store/table";
+import { objectChanged } from "../../functions/events/image-uploaded.ts";
 import { sweep } from "../../functions/events/sweep.ts";
 import { type Change, type Following, follow } from "../../functions/events/table-changed.ts";
 import { claimsFunction } from "../../functions/http/claims.ts";
 import { deployablesFunction } from "../../functions/http/deployables.ts";
 import { hostsFunction } from "../../functions/http/hosts.ts";
 import type { HttpResult } from "../../functions/http/problem.ts";
+import type { Ingesting } from "../../functions/ingest/ingest.ts";
+import { takeUpJudgements } from "../../functions/ingest/take-up.ts";
 import { assign, assignWaiting, type Binding } from "../../functions/parts/binding.ts";
 import { bindingOver } from "../../functions/parts/binding-from.ts";
 import type { Push } from "../../functions/parts/push.ts";
 import { answerFrame } from "../../functions/socket/message.ts";
+import { BucketUnavailable, type ObjectVersion, type SimBucket } from "./bucket.ts";
 import type { Faults } from "./faults.ts";
 import type { Gateway } from "./gateway.ts";
 import type { Plant } from "./plants.ts";
@@ -20,11 +24,15 @@ import { hashOf, type Random } from "./random.ts";
 import { eventOf, type Operation, type Request } from "./request.ts";
 import type { Caller, SimTable } from "./table.ts";
 import type { Time } from "./time.ts";
+import { Uploads } from "./uploads.ts";
 
 /** Most claims of one class that a project may hold, and time for a bind, ms. */
 export const settings = { defaultQuota: 12, bindDeadlineMs: 180_000 } as const;
+const judging = { signaturePolicy: "optional", maxImageBytes: 1 << 20 } as const;
 /** A function that is not done after this time is ended, ms: what the gateway gives it. */
 const functionMs = 29_000;
+/** The same of the function that judges images: what serverless.yml gives it. */
+const judgeMs = 300_000;
 const shards = 4;
 /** Rows whose changes mean nothing to the stream's function: they are not brought to it. */
 const followed: ReadonlySet<unknown> = new Set(["claim", "deployable", "image", "host", "card"]);
@@ -35,6 +43,7 @@ export interface CloudParts {
   readonly faults: Faults;
   readonly random: Random;
   readonly table: SimTable;
+  readonly bucket: SimBucket;
   readonly gateway: () => Gateway;
   readonly plant?: Plant | undefined;
   readonly log: (what: string) => void;
@@ -48,6 +57,7 @@ interface Instance {
   readonly store: Store;
   readonly binding: Binding;
   readonly following: Following;
+  readonly ingesting: Ingesting;
   readonly http: Readonly<Record<Door, ReturnType<typeof claimsFunction>>>;
 }
 
@@ -61,12 +71,14 @@ export type Seen = HttpResult | undefined;
 export class Cloud {
   readonly #parts: CloudParts;
   readonly #idle: Instance[] = [];
+  readonly uploads: Uploads;
   readonly #lanes: { changes: Change[]; isBusy: boolean }[];
   #changeCount = 0;
   #requests = 0;
 
   constructor(parts: CloudParts) {
     this.#parts = parts;
+    this.uploads = new Uploads({ ...parts, judge: (object) => this.#judge(object) });
     this.#lanes = Array.from({ length: shards }, () => ({ changes: [], isBusy: false }));
   }
 
@@ -78,11 +90,14 @@ export class Cloud {
   }
 
   /** Runs something on an instance; undefined when that died or took too long. */
-  async invoke<Answer>(run: (instance: Instance) => Promise<Answer>): Promise<Answer | undefined> {
+  async invoke<Answer>(
+    run: (instance: Instance) => Promise<Answer>,
+    most = functionMs,
+  ): Promise<Answer | undefined> {
     const { time } = this.#parts;
-    const instance = this.#idle.pop() ?? this.#newInstance();
+    const instance = this.#warm() ?? this.#newInstance();
     const over = new AbortController();
-    const late = time.sleep(functionMs, over.signal).then(() => undefined);
+    const late = time.sleep(most, over.signal).then(() => undefined);
     const running = run(instance);
     running.catch(() => undefined);
     try {
@@ -96,6 +111,14 @@ export class Cloud {
     } finally {
       over.abort();
     }
+  }
+
+  /** One that died by a call that it had left behind is no instance any more. */
+  #warm(): Instance | undefined {
+    for (let one = this.#idle.pop(); one !== undefined; one = this.#idle.pop()) {
+      if (!one.caller.isOver) return one;
+    }
+    return undefined;
   }
 
   /** A frame of an agent on its socket. */
@@ -121,6 +144,27 @@ export class Cloud {
         assign: async (claim) => await assign(binding, claim),
       });
     });
+  }
+
+  /** The clock of the function that judges images. */
+  async takeUp(): Promise<void> {
+    const { faults, random, plant } = this.#parts;
+    if (plant?.noSweep === true || faults.strikes("sweep-skip", random)) return;
+    await this.#safely("take up", ({ ingesting }) => takeUpJudgements(ingesting), judgeMs);
+  }
+
+  /** An object was put or tagged. */
+  async #judge({ key, version }: ObjectVersion): Promise<boolean> {
+    const detail = { object: { key, "version-id": version } };
+    const isDone = await this.#safely(
+      "judge",
+      async ({ ingesting }) => {
+        await objectChanged(ingesting, detail);
+        return true;
+      },
+      judgeMs,
+    );
+    return isDone === true;
   }
 
   /** What was written is on its way to the stream's function. */
@@ -165,18 +209,19 @@ export class Cloud {
   async #safely<Answer>(
     what: string,
     run: (instance: Instance) => Promise<Answer>,
+    most = functionMs,
   ): Promise<Answer | undefined> {
     try {
-      return await this.invoke(run);
+      return await this.invoke(run, most);
     } catch (error) {
       this.#parts.log(`${what} failed: ${String(error)}`);
-      if (!isFault(error) || error.code === "INTERNAL") this.#parts.defect(error);
+      if (!isExpected(error)) this.#parts.defect(error);
       return undefined;
     }
   }
 
   #newInstance(): Instance {
-    const { table } = this.#parts;
+    const { table, bucket: objects } = this.#parts;
     const caller: Caller = { isOver: false };
     const store = table.storeOf(caller);
     const binding = bindingOver(store, "pool");
@@ -195,7 +240,8 @@ export class Cloud {
       deployables: deployablesFunction(resolving),
       hosts: hostsFunction({ store, push }),
     };
-    return { caller, store, binding, following, http };
+    const ingesting: Ingesting = { store, bucket: objects.of(caller), settings: judging };
+    return { caller, store, binding, following, ingesting, http };
   }
 
   #pushOf(caller: Caller): Push {
@@ -216,6 +262,12 @@ export class Cloud {
       },
     };
   }
+}
+
+/** What may go wrong outside of a function. */
+function isExpected(error: unknown): boolean {
+  if (error instanceof BucketUnavailable) return true;
+  return isFault(error) && error.code !== "INTERNAL";
 }
 
 function changeOf(

@@ -40,6 +40,10 @@ export const faultKinds = [
   "card-degraded",
   /** A host's clock jumps. */
   "clock-jump",
+  /** The bucket refuses, also what it has done. */
+  "bucket",
+  "event-late",
+  "event-double",
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
@@ -61,6 +65,9 @@ const highest: Partial<Record<FaultKind, number>> = {
   download: 0.3,
   "program-failure": 0.2,
   "plug-failure": 0.2,
+  bucket: 0.3,
+  "event-late": 0.3,
+  "event-double": 0.3,
 };
 
 /** The faults of one run: how often, and whether at all any more. */

@@ -8,7 +8,6 @@ import { Agent } from "./host/agent.ts";
 import { keyOf } from "./host/key.ts";
 import { Life } from "./host/life.ts";
 import type { HostParts, Machine } from "./host/machine.ts";
-import { ownersOf } from "./images.ts";
 
 /** A compute node: cards and disk that last, guests, and an agent that comes and goes. */
 export class Host implements Machine {
@@ -40,7 +39,7 @@ export class Host implements Machine {
   #skew = 0;
 
   constructor(parts: HostParts) {
-    const { name, time, faults, random, plant, cards, images } = parts;
+    const { name, time, faults, random, plant, cards, shelf } = parts;
     this.parts = parts;
     this.name = name;
     this.id = uuidOf("host", name);
@@ -48,7 +47,7 @@ export class Host implements Machine {
     this.publicKey = createPublicKey(this.key).export({ type: "spki", format: "pem" }).toString();
     this.disk = new Disk({ faults, random, plant });
     this.kernel = memoryKernel({ cards, bootId: this.#bootId(), sleep: time.sleep });
-    this.cards = new Cards(this.kernel, ownersOf(images));
+    this.cards = new Cards(this.kernel, shelf.owners);
     this.#life = new Life(random);
     this.#life.isOver = true;
   }

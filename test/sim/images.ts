@@ -9,6 +9,7 @@ import type { Place, VerifiedImage, Work } from "../../agent/drivers/driver.ts";
 import type { ImageCache } from "../../agent/host/image-cache.ts";
 import { trustImage } from "../../agent/host/image-trust.ts";
 import { alveoCard, dflCard } from "../../agent/host/memory-kernel/cards.ts";
+import type { SimBucket } from "./bucket.ts";
 import type { Faults } from "./faults.ts";
 import type { Random } from "./random.ts";
 import { epoch } from "./time.ts";
@@ -22,6 +23,7 @@ export interface StockImage {
   readonly bytes: Buffer;
 }
 
+export const formats = ["gbs", "xclbin"] as const;
 const shells = { gbs: dflCard(0).interfaceId, xclbin: alveoCard(0).interfaceId };
 type Format = keyof typeof shells;
 
@@ -39,7 +41,13 @@ function bytesOf(format: Format, functionId: string, name: string): Buffer {
       });
 }
 
-function stockImage(format: Format, project: string, name: string, see: Visibility): StockImage {
+/** An image of its own logic: another name is another function. */
+export function stockImage(
+  format: Format,
+  project: string,
+  name: string,
+  see: Visibility,
+): StockImage {
   const functionId = uuidOf("function", format, project, name);
   const bytes = bytesOf(format, functionId, name);
   const sha256 = createHash("sha256").update(bytes).digest("hex");
@@ -68,22 +76,16 @@ function stockImage(format: Format, project: string, name: string, see: Visibili
 
 /** For each kind of card two public images, and a private one of each project. */
 export function stockImages(): readonly StockImage[] {
-  return (["gbs", "xclbin"] as const).flatMap((format) => [
+  return formats.flatMap((format) => [
     stockImage(format, "red", "crypto", "public"),
     stockImage(format, "green", "compression", "shared"),
     ...projects.map((project) => stockImage(format, project, `secret-${project}`, "private")),
   ]);
 }
 
-/** Whose private logic a card has when it answers with this function. */
-export function ownersOf(images: readonly StockImage[]): ReadonlyMap<string, string> {
-  const secret = images.filter(({ row }) => row.visibility === "private");
-  return new Map(secret.map(({ row }) => [row.functionId, row.project]));
-}
-
 /** What the image cache of one host works with. */
 export interface CacheParts {
-  readonly images: readonly StockImage[];
+  readonly bucket: SimBucket;
   readonly faults: Faults;
   readonly random: Random;
   readonly sleep: (ms: number, signal?: AbortSignal) => Promise<void>;
@@ -92,8 +94,7 @@ export interface CacheParts {
 }
 
 /** Downloads take time and fail; what was downloaded is judged as on a real host. */
-export function simCache({ images, faults, random, sleep, kept }: CacheParts): ImageCache {
-  const bits = new Map(images.map(({ row, bytes }) => [row.sha256, bytes]));
+export function simCache({ bucket, faults, random, sleep, kept }: CacheParts): ImageCache {
   return {
     has: async ({ sha256 }) => kept.has(sha256),
     async fetch({ sha256 }: ImageReference, work: Work) {
@@ -105,7 +106,7 @@ export function simCache({ images, faults, random, sleep, kept }: CacheParts): I
       kept.add(sha256);
     },
     async verify(image: ImageReference, place: Place): Promise<VerifiedImage> {
-      const bytes = bits.get(image.sha256);
+      const bytes = bucket.verified(image.sha256);
       if (bytes === undefined || !kept.has(image.sha256)) throw new Fault("IMAGE_CORRUPT");
       const now = () => new Date(epoch);
       const policy = { signature: "optional", keyOf: () => undefined, now } as const;

@@ -1,16 +1,19 @@
 import type { Claim } from "#domain/claim";
 import type { Deployable } from "#domain/deployable";
 import type { Beat } from "#domain/host";
+import type { Image } from "#domain/image";
 import { beatOf } from "#store/hosts";
 import type { RowChange } from "#store/memory-rows";
 import type { StoredReceipt } from "#store/receipts";
 import { valueOf } from "#store/rows";
 import type { Item } from "#store/table";
-import type { Cards, Plugged } from "./cards.ts";
+import type { Plugged } from "./cards.ts";
 import { Account, type Cause, claimIn, type Quota, quotaKey } from "./judge/account.ts";
 import { CardJudge, type Records } from "./judge/cards.ts";
 import { ClaimJudge } from "./judge/claims.ts";
 import { DeployableJudge } from "./judge/deployables.ts";
+import type { Grounds } from "./judge/grounds.ts";
+import { ImageJudge } from "./judge/images.ts";
 import { type Fail, short, type Violation } from "./judge/invariants.ts";
 import type { Time } from "./time.ts";
 
@@ -27,15 +30,17 @@ export class Judge {
   readonly #claimJudge: ClaimJudge;
   readonly #deployableJudge: DeployableJudge;
   readonly #cardJudge: CardJudge;
+  readonly #imageJudge: ImageJudge;
   readonly #heads = new Map<string, StoredReceipt>();
 
-  constructor(time: Time, cardsOf: (host: string) => Cards | undefined) {
-    this.#time = time;
+  constructor(truth: Pick<Grounds, "time" | "cardsOf" | "shelf" | "verified">) {
+    this.#time = truth.time;
     this.#account = new Account(this.fail);
-    const grounds = { time, cardsOf, account: this.#account, fail: this.fail };
+    const grounds = { ...truth, account: this.#account, fail: this.fail };
     this.#claimJudge = new ClaimJudge(grounds);
     this.#deployableJudge = new DeployableJudge(grounds);
     this.#cardJudge = new CardJudge(grounds);
+    this.#imageJudge = new ImageJudge(grounds);
   }
 
   /** Writes down what is wrong; only the first counts, for the rest may follow from it. */
@@ -51,6 +56,11 @@ export class Judge {
   /** Every deployable as its row is, by id. */
   get deployables(): ReadonlyMap<string, Deployable> {
     return this.#account.deployables;
+  }
+
+  /** Every image as its row is, by id. */
+  get images(): ReadonlyMap<string, Image> {
+    return this.#account.images;
   }
 
   /** Every quota by the key of its row. */
@@ -98,6 +108,7 @@ export class Judge {
     const type = (after ?? before)?.["type"];
     if (type === "claim") this.#claimRow(change, changes);
     else if (type === "deployable") this.#deployableJudge.row(before, after);
+    else if (type === "image") this.#imageJudge.row(imageIn(before), imageIn(after));
     else if (type === "quota") this.#quotaRow(`${key.pk}/${key.sk}`);
     else if (type === "beat" && after !== undefined) this.#beatRow(beatOf(after));
     else if (type === "receipt") this.#receiptRow(before, after);
@@ -150,4 +161,8 @@ export class Judge {
     if (id === undefined || this.claims.has(id)) return;
     this.fail("I8", `${pk} points at claim ${short(id)}, which is gone`);
   }
+}
+
+function imageIn(item: Item | undefined): Image | undefined {
+  return item === undefined ? undefined : valueOf<Image>(item);
 }

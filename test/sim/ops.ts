@@ -22,6 +22,8 @@ const weights = {
   activate: 0.7,
   takeover: 1,
   retire: 0.1,
+  upload: 1,
+  tag: 0.5,
   "agent-crash": 1.2,
   reboot: 0.5,
   "disk-loss": 0.25,

@@ -21,8 +21,9 @@ test("there are plants for every part: table, disk, wire, stream, sweep and driv
   ]);
 });
 
-test.each(Object.entries(plants))("%s is found", { timeout: 60_000 }, async (plant, { breaks }) => {
-  const seeds = new Seeds({ ops: 200, hosts: 2, plant });
+test.each(Object.entries(plants))("%s is found", { timeout: 60_000 }, async (plant, planted) => {
+  const { breaks, ops = 200 } = planted;
+  const seeds = new Seeds({ ops, hosts: 2, plant });
   const seen: string[] = [];
   for (let seed = 1; seed <= known; seed += 1) {
     const result = await seeds.judge(seed, false);

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Deployable } from "#domain/deployable";
+import type { Image } from "#domain/image";
 import type { Item, Key, Write } from "#store/table";
 import type { Driver } from "../../agent/drivers/driver.ts";
 import type { Invariant } from "./judge/invariants.ts";
@@ -24,12 +25,17 @@ export interface Plant {
 export interface Planted {
   readonly what: string;
   readonly breaks: readonly Invariant[];
+  /** Ops that a run needs to show it, when 200 are over too soon. */
+  readonly ops?: number;
   /** A fresh one for each run. */
   readonly plant: () => Plant;
 }
 
-const isDeployable = (write: Write): write is Extract<Write, { kind: "put" }> =>
-  write.kind === "put" && write.item["type"] === "deployable";
+type Put = Extract<Write, { kind: "put" }>;
+
+const isOf = (write: Write, type: string): write is Put =>
+  write.kind === "put" && write.item["type"] === type;
+const isDeployable = (write: Write): write is Put => isOf(write, "deployable");
 
 type Change = (deployable: Deployable, item: Item & Key, before: Deployable) => Item & Key;
 
@@ -77,6 +83,18 @@ const staysPooled: Change = (is, item, before) => {
   if (!isNewlyDirty || item["gsi1pk"] !== undefined) return item;
   return { ...item, gsi1pk: `FREE#${is.resourceClass}#0`, gsi1sk: `-#-#${is.id}` };
 };
+
+function neverRefused(write: Put): Put {
+  const value = write.item["value"] as unknown as Image;
+  if (value.state !== "rejected") return write;
+  const active: unknown = { ...value, state: "active" };
+  return { ...write, item: { ...write.item, value: active as NonNullable<Item["value"]> } };
+}
+
+function unlisted(write: Put): Put {
+  const { gsi3pk: _pk, gsi3sk: _sk, ...item } = write.item;
+  return { ...write, item };
+}
 
 /** A report under way says what only its end may say. */
 function saidEarly(text: string): string {
@@ -194,6 +212,21 @@ export const plants: Readonly<Record<string, Planted>> = {
     plant: () => ({
       writes: (writes) =>
         writes.filter((one) => one.kind !== "delete" || !isAbout(one, "INSTANCE#")),
+    }),
+  },
+  "refusal-lost": {
+    what: "an image that is refused is written as active",
+    breaks: ["verified"],
+    plant: () => ({
+      writes: (writes) => writes.map((one) => (isOf(one, "image") ? neverRefused(one) : one)),
+    }),
+  },
+  "judgement-forgotten": {
+    what: "no list says that a judgement was cut off",
+    breaks: ["alive"],
+    ops: 1000,
+    plant: () => ({
+      writes: (writes) => writes.map((one) => (isOf(one, "image") ? unlisted(one) : one)),
     }),
   },
   "receipt-replaced": {

@@ -4,6 +4,7 @@ import type { StockImage } from "./images.ts";
 import type { Violation } from "./judge/invariants.ts";
 import { notOffered } from "./judge/offered.ts";
 import { opsOf } from "./ops.ts";
+import type { Upload } from "./shelf.ts";
 import { Site } from "./site.ts";
 
 /** What a run is asked for; the same always gives the same run. */
@@ -35,6 +36,8 @@ export interface RunResult {
 /** Longest time in which everything comes to rest when the faults are over, ms. */
 const restMs = 900_000;
 const stepMs = 15_000;
+/** Two tries of a judgement that was cut off twice before, ms (layers/domain/judgement.ts). */
+const judgedMs = 3_600_000;
 /** A bind that nothing hinders: its deadline, two ticks of the sweep, and the ways. */
 const settledMs = 330_000;
 
@@ -94,6 +97,28 @@ async function comeToRest(site: Site): Promise<void> {
     missing = notAtRest(site);
   }
   for (const what of missing) judge.fail("alive", what);
+  if (!site.isOver) await comeToJudgement(site);
+}
+
+/** Every upload that the table knows of is judged by itself; the others when dead letters come again. */
+async function comeToJudgement(site: Site): Promise<void> {
+  const { shelf, judge } = site;
+  const isKnown = ({ row }: Upload) => judge.images.has(row.id);
+  const end = site.time.elapsed + judgedMs;
+  const open = () => shelf.uploads.filter((one) => isKnown(one) && !isJudged(site, one));
+  while (open().length > 0 && site.time.elapsed < end && !site.isOver) await site.pass(stepMs);
+  for (const { row } of open()) judge.fail("alive", `image ${row.id} is not judged`);
+  if (shelf.uploads.every(isKnown)) return;
+  site.redrive();
+  await site.pass(settledMs);
+  const lost = shelf.uploads.find((one) => !isJudged(site, one));
+  if (lost !== undefined) judge.fail("alive", `the upload ${lost.row.objectKey} is lost`);
+}
+
+/** Also one that waits for tags it never got. */
+function isJudged({ judge }: Site, { row, isTagged }: Upload): boolean {
+  const state = judge.images.get(row.id)?.state;
+  return state === "pending" ? !isTagged : state !== undefined && state !== "verifying";
 }
 
 /**

@@ -5,6 +5,7 @@ import { createProfile } from "#store/named";
 import { valueOf } from "#store/rows";
 import type { Store } from "#store/store";
 import { type CardDescription, stockCards } from "../../agent/host/memory-kernel/cards.ts";
+import { SimBucket } from "./bucket.ts";
 import { profile } from "./clients/profile.ts";
 import { Clients } from "./clients.ts";
 import { Cloud } from "./cloud.ts";
@@ -18,6 +19,7 @@ import { befall, isMishap } from "./mishaps.ts";
 import type { ClientOp, Op } from "./ops.ts";
 import { type Plant, plants } from "./plants.ts";
 import { hashOf, type Random, type Streams, streamsOf } from "./random.ts";
+import { Shelf } from "./shelf.ts";
 import { SimTable } from "./table.ts";
 import { epoch, Time } from "./time.ts";
 
@@ -34,6 +36,7 @@ export interface SiteOptions {
 }
 
 const sweepMs = 60_000;
+const takeUpMs = 300_000;
 const supervisorMs = 4000;
 
 /** One whole system under one seed: cloud, table, network, hosts, and who uses them. */
@@ -43,6 +46,8 @@ export class Site {
   readonly judge: Judge;
   readonly history = new History();
   readonly table: SimTable;
+  readonly bucket: SimBucket;
+  readonly shelf: Shelf;
   readonly hosts: readonly Host[];
   readonly clients: Clients;
   readonly streams: Streams;
@@ -52,13 +57,11 @@ export class Site {
   /** A defect that is no violation: something threw what nobody expects. */
   broken: Error | undefined;
   readonly #cloud: Cloud;
-  readonly #images: readonly StockImage[];
   readonly #supervisor: Random;
   #hash = 0x811c9dc5;
 
   constructor({ seed, hosts, images, faults, plant: name, log }: SiteOptions) {
     this.streams = streamsOf(seed);
-    this.#images = images;
     this.#supervisor = this.streams("supervisor");
     this.time = new Time(this.streams("ties"));
     this.faults = new Faults(this.streams("faults"), faults ?? faultKinds);
@@ -69,10 +72,24 @@ export class Site {
     this.tell = (what) => log?.(`${" ".repeat(9)}   ${what()}`);
     const plant = plantOf(name);
     const { time, streams } = this;
-    this.judge = new Judge(this.time, (id) => this.hosts.find((host) => host.id === id)?.cards);
+    this.shelf = new Shelf(images);
+    this.bucket = new SimBucket({
+      time,
+      faults: this.faults,
+      random: this.streams("bucket"),
+      changed: (object) => this.#cloud.uploads.changed(object),
+    });
+    const { shelf, bucket } = this;
+    this.judge = new Judge({
+      time,
+      shelf,
+      cardsOf: (id) => this.hosts.find((host) => host.id === id)?.cards,
+      verified: (sha256) => bucket.verified(sha256),
+    });
     this.table = this.#newTable(plant);
     const { judge, faults: mishaps, tell } = this;
-    const shared = { time, faults: mishaps, judge, log: this.log, tell, plant, streams };
+    const things = { shelf, bucket, plant, streams };
+    const shared = { time, faults: mishaps, judge, log: this.log, tell, ...things };
     this.#cloud = new Cloud({
       ...shared,
       table: this.table,
@@ -89,13 +106,12 @@ export class Site {
       const name = `node-${index + 1}`;
       const random = this.streams(name);
       const cards = cardsOf(random);
-      return new Host({ ...shared, name, random, gateway, images, cards });
+      return new Host({ ...shared, name, random, gateway, cards });
     });
     this.clients = new Clients({
       ...shared,
       history: this.history,
       cloud: this.#cloud,
-      images,
       hosts: this.hosts,
     });
   }
@@ -113,7 +129,10 @@ export class Site {
       random: () => 0,
       sleep: async () => undefined,
     };
-    for (const { row } of this.#images) await store.table.write([addImage(row)]);
+    for (const { row, bytes } of this.shelf.all) {
+      this.bucket.pinned(row.sha256, bytes);
+      await store.table.write([addImage(row)]);
+    }
     await createProfile(store, profile);
     for (const { id, name, publicKey } of this.hosts) {
       const times = { createdAt: epoch, updatedAt: epoch, revision: 0 };
@@ -128,6 +147,10 @@ export class Site {
       void this.#cloud.sweep();
       this.time.after(sweepMs, sweep);
     };
+    const takeUp = () => {
+      void this.#cloud.takeUp();
+      this.time.after(takeUpMs, takeUp);
+    };
     const supervise = () => {
       for (const host of this.hosts) {
         if (host.isUp) continue;
@@ -138,7 +161,13 @@ export class Site {
     };
     for (const host of this.hosts) host.start();
     this.time.after(sweepMs / 2, sweep);
+    this.time.after(takeUpMs / 2, takeUp);
     this.time.after(supervisorMs, supervise);
+  }
+
+  /** What an operator does about events that no function came to the end of. */
+  redrive(): void {
+    this.#cloud.uploads.redrive();
   }
 
   /** Everything that clients do and that goes wrong. */

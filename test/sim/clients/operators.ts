@@ -68,7 +68,7 @@ export class Operators {
 
   /** Retires one of the images that others may use; private ones stay. */
   async retire(random: Random): Promise<void> {
-    const { row } = random.of(this.#parts.images);
+    const { row } = random.of(this.#parts.shelf.all);
     if (row.visibility === "private") return;
     await this.#line.store(async (store) => {
       await changeImage(store, row.id, (image) => {

@@ -85,16 +85,13 @@ export class Tenants {
   }
 
   async program(op: Op, random: Random): Promise<void> {
-    const image = random.of(this.#parts.images).row.id;
+    const image = random.of(this.#parts.shelf.all).row.id;
     const replug = random.chance(0.5);
     await this.change(op, random, "programClaim", { image, ...(replug ? { replug } : {}) });
   }
 
   #wanted(project: string, random: Random): object {
-    const { images } = this.#parts;
-    const mine = images.filter(
-      ({ row }) => row.visibility !== "private" || row.project === project,
-    );
+    const mine = this.#parts.shelf.visibleTo(project);
     const what = random.of<() => object>([
       () => ({ resourceClass: random.of(classes) }),
       () => ({ resourceClass: random.of(classes) }),

@@ -10,7 +10,7 @@ import { deadlines, type Machine, recordsOf } from "./machine.ts";
 
 /** What one life of an agent acts with. */
 export function equipmentOf(machine: Machine, life: Life, runtime: Runtime): Equipment {
-  const { images, faults, random } = machine.parts;
+  const { bucket, faults, random } = machine.parts;
   const port = kernelOf(machine, life);
   return {
     driver: driverOf(machine, life),
@@ -23,7 +23,7 @@ export function equipmentOf(machine: Machine, life: Life, runtime: Runtime): Equ
       allowed: () => true,
       anyClass: () => true,
     },
-    images: simCache({ images, faults, random, sleep: runtime.sleep, kept: machine.kept }),
+    images: simCache({ bucket, faults, random, sleep: runtime.sleep, kept: machine.kept }),
     key: machine.key,
     deadlines,
     runtime,

@@ -2,15 +2,16 @@ import type { KeyObject } from "node:crypto";
 import type { CardMemory } from "../../../agent/drivers/card-family.ts";
 import type { CardDescription } from "../../../agent/host/memory-kernel/cards.ts";
 import type { MemoryKernel } from "../../../agent/host/memory-kernel/kernel.ts";
+import type { SimBucket } from "../bucket.ts";
 import type { Cards } from "../cards.ts";
 import type { Disk } from "../disk.ts";
 import type { Faults } from "../faults.ts";
 import type { Gateway } from "../gateway.ts";
-import type { StockImage } from "../images.ts";
 import type { Records } from "../judge/cards.ts";
 import type { Judge } from "../judge.ts";
 import type { Plant } from "../plants.ts";
 import type { Random } from "../random.ts";
+import type { Shelf } from "../shelf.ts";
 import type { Time } from "../time.ts";
 
 /** What a host is made of. */
@@ -21,7 +22,8 @@ export interface HostParts {
   readonly random: Random;
   readonly gateway: Gateway;
   readonly judge: Judge;
-  readonly images: readonly StockImage[];
+  readonly shelf: Shelf;
+  readonly bucket: SimBucket;
   readonly cards: readonly CardDescription[];
   readonly plant?: Plant | undefined;
   readonly log: (what: string) => void;

@@ -1,6 +1,7 @@
 import type { Claim } from "#domain/claim";
 import type { Deployable } from "#domain/deployable";
 import type { Beat } from "#domain/host";
+import type { Image } from "#domain/image";
 import type { RowChange } from "#store/memory-rows";
 import { quotaOf } from "#store/quotas";
 import { valueOf } from "#store/rows";
@@ -20,6 +21,7 @@ export interface Quota {
 export class Account {
   readonly claims = new Map<string, Claim>();
   readonly deployables = new Map<string, Deployable>();
+  readonly images = new Map<string, Image>();
   /** By host; the judge of the host's row enters them. */
   readonly beats = new Map<string, Beat>();
   /** By the key of their row, `QUOTA#project/USE#class`. */
@@ -60,6 +62,8 @@ export class Account {
     if (type === "claim") this.#takeClaim(before, after);
     else if (type === "deployable" && after !== undefined) {
       this.deployables.set(valueOf<Deployable>(after).id, valueOf<Deployable>(after));
+    } else if (type === "image" && after !== undefined) {
+      this.images.set(valueOf<Image>(after).id, valueOf<Image>(after));
     } else if (type === "quota" && after !== undefined) {
       this.quotas.set(`${key.pk}/${key.sk}`, quotaOf(after));
     } else if (type === "pointer") {

@@ -15,7 +15,8 @@ export const invariants = {
   linear: "the history of each handle is linearizable",
   once: "what was asked for once happens once",
   ahead: "what is done to a card is on the agent's disk before it is done",
-  alive: "every card is offered again when the faults are over",
+  verified: "an image is active when it was verified, and stays what it is",
+  alive: "every card is offered again and every image judged when the faults are over",
 } as const;
 export type Invariant = keyof typeof invariants;
 

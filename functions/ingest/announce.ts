@@ -31,17 +31,18 @@ export async function findOrAnnounce(store: Store, upload: Upload): Promise<Imag
     await store.table.write([addImage(wanted)]);
     return await readImage(store, id);
   }
-  const isComplete = known.state !== "pending" || wanted.reason !== undefined;
-  if (isComplete) return known;
+  if (wanted.reason !== undefined) return known;
   const { vendor, type, visibility } = wanted;
-  return await changeImage(store, id, (image) => ({
-    ...image,
-    vendor,
-    type,
-    visibility,
-    reason: undefined,
-    judgement: judgementAt(store.now()),
-  }));
+  return await changeImage(store, id, (image) => {
+    if (image.state !== "pending") return image;
+    const said = { vendor, type, visibility, reason: undefined };
+    return { ...image, ...said, judgement: judgementAt(store.now()) };
+  });
+}
+
+/** True while the tags that say what it is are missing. */
+export function isWaiting({ state, reason }: Image): boolean {
+  return state === "pending" && reason !== undefined;
 }
 
 async function announcedAt(store: Store, key: string): Promise<Image | undefined> {

@@ -11,7 +11,7 @@ import { changeImage } from "#store/images";
 import type { Store } from "#store/store";
 import type { Bucket, ObjectFacts } from "../parts/bucket.ts";
 import type { Settings } from "../parts/settings.ts";
-import { findOrAnnounce, type Upload } from "./announce.ts";
+import { findOrAnnounce, isWaiting, type Upload } from "./announce.ts";
 import { manifestBeside, proveSignature } from "./signature.ts";
 
 /** What judging needs of the bucket. */
@@ -80,24 +80,24 @@ async function begin(
   if (image.state === "active") {
     return isOtherSignature(image, manifest) ? { image, manifest } : undefined;
   }
-  const state = isWaiting(image) ? undefined : stateToJudge(image, manifest);
-  if (state === undefined) return undefined;
-  const begun = await changeImage(store, image.id, (known) => ({
-    ...known,
-    state,
-    manifest,
-    reason: undefined,
-    size: facts.size,
-    objectVersion: facts.version,
-    judgement: judgementAt(store.now(), known.judgement?.tries),
-    updatedAt: store.now(),
-  }));
-  return { image: begun, manifest };
-}
-
-/** True while the tags that say what it is are missing. */
-function isWaiting(image: Image): boolean {
-  return image.state === "pending" && image.reason !== undefined;
+  let isBegun = false;
+  // By now it may have been retired, or judged by another event.
+  const begun = await changeImage(store, image.id, (known) => {
+    const state = isWaiting(known) ? undefined : stateToJudge(known, manifest);
+    isBegun = state !== undefined;
+    if (state === undefined) return known;
+    return {
+      ...known,
+      state,
+      manifest,
+      reason: undefined,
+      size: facts.size,
+      objectVersion: facts.version,
+      judgement: judgementAt(store.now(), known.judgement?.tries),
+      updatedAt: store.now(),
+    };
+  });
+  return isBegun ? { image: begun, manifest } : undefined;
 }
 
 function isOtherSignature(image: Image, manifest: SignedManifest | undefined): boolean {

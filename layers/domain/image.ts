@@ -1,6 +1,6 @@
 import type { Trouble, WantedImage } from "./deployable.ts";
 import type { GlanceSource, Registration } from "./glance-link.ts";
-import type { Judgement } from "./judgement.ts";
+import type { OwedJudgement } from "./judgement.ts";
 import type { ImageState } from "./lifecycle.ts";
 
 export type Visibility = "private" | "shared" | "public";
@@ -29,7 +29,7 @@ export interface Image {
   readonly verifiedVersion?: string | undefined;
   readonly manifest?: SignedManifest | undefined;
   /** The judgement that is under way or owed; absent once there was one. */
-  readonly judgement?: Judgement | undefined;
+  readonly judgement?: OwedJudgement | undefined;
   /** Set on an image that came from Glance; then its id is the one it has there. */
   readonly glance?: GlanceSource | undefined;
   /** Set on an image of ours that Glance is to know. */

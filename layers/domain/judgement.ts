@@ -1,7 +1,7 @@
 import type { Image } from "./image.ts";
 
 /** A judgement of an image that was begun or is owed. */
-export interface Judgement {
+export interface OwedJudgement {
   /** When it is taken up again if nothing came of it by then, ms since 1970. */
   readonly dueAt: number;
   /** How often it was taken up again. */
@@ -18,7 +18,7 @@ export const verdictMs = 600_000;
 export const mostTries = 5;
 
 /** The judgement that begins now, or is owed: the next waits twice as long each time. */
-export function judgementAt(now: number, tries = 0): Judgement {
+export function judgementAt(now: number, tries = 0): OwedJudgement {
   return { dueAt: now + verdictMs * 2 ** tries, tries };
 }
 

@@ -158,6 +158,82 @@ describe("a judgement that our side cuts off", () => {
   });
 });
 
+/** The bucket, with something that happens before its n-th call. */
+function meanwhile(number: number, act: () => Promise<unknown>): IngestBucket {
+  let call = 0;
+  const before = async () => {
+    call += 1;
+    if (call === number) await act();
+  };
+  return {
+    facts: async (key, version) => {
+      await before();
+      return await bucket.facts(key, version);
+    },
+    read: async (key, version) => {
+      await before();
+      return await bucket.read(key, version);
+    },
+    pin: async (from, to) => {
+      await before();
+      return await bucket.pin(from, to);
+    },
+  };
+}
+
+describe("an image that changes while it is judged", () => {
+  const calls = [1, 2, 3, 4];
+
+  test.each(calls)("stays retired when it is retired before call %i to the bucket", async (at) => {
+    await expect(ingest(judging({ bucket: broken }), object)).rejects.toThrow("503");
+    const retire = () => changeImage(store, id, (known) => ({ ...known, state: "retired" }));
+    await ingest(judging({ bucket: meanwhile(at, retire) }), object);
+    expect(await image()).toMatchObject({ state: "retired" });
+  });
+
+  test.each(calls)("stays active when another event of it is faster by call %i", async (at) => {
+    const states: (string | undefined)[] = [];
+    const { table } = store;
+    const watched: Table = {
+      get: (key, options) => table.get(key, options),
+      getMany: (keys) => table.getMany(keys),
+      query: (query) => table.query(query),
+      write: async (writes) => {
+        const result = await table.write(writes);
+        states.push((await image())?.state);
+        return result;
+      },
+    };
+    const watching = judging({ store: { ...store, table: watched } });
+    await ingest({ ...watching, bucket: meanwhile(at, () => ingest(watching, object)) }, object);
+    expect(states.slice(states.indexOf("active")).filter((state) => state !== "active")).toEqual(
+      [],
+    );
+    expect(await image()).toMatchObject({ state: "active" });
+  });
+
+  test("keeps what it was judged by when an older look at its tags comes late", async () => {
+    const complete = tags;
+    tags = { FPGA: "true", vendor: "intel" };
+    await ingest(judging(), object);
+    tags = { ...complete, type: "late" };
+    const { table } = store;
+    let reads = 0;
+    const get: Table["get"] = async (key, options) => {
+      const row = await table.get(key, options);
+      reads += 1;
+      // Between the look of the later one and its change.
+      if (reads === 1) {
+        tags = complete;
+        await ingest(judging(), object);
+      }
+      return row;
+    };
+    await ingest(judging({ store: { ...store, table: { ...table, get } } }), object);
+    expect(await image()).toMatchObject({ state: "active", type: "crypto" });
+  });
+});
+
 test("an image that waits for its tags is owed nothing until it has them", async () => {
   const { type, ...untyped } = tags;
   tags = untyped;

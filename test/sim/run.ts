@@ -1,4 +1,5 @@
 import type { Deployable } from "#domain/deployable";
+import type { Image } from "#domain/image";
 import type { FaultKind } from "./faults.ts";
 import type { StockImage } from "./images.ts";
 import type { Violation } from "./judge/invariants.ts";
@@ -103,21 +104,30 @@ async function comeToRest(site: Site): Promise<void> {
 /** Every upload that the table knows of is judged by itself; the others when dead letters come again. */
 async function comeToJudgement(site: Site): Promise<void> {
   const { shelf, judge } = site;
-  const isKnown = ({ row }: Upload) => judge.images.has(row.id);
-  const end = site.time.elapsed + judgedMs;
-  const open = () => shelf.uploads.filter((one) => isKnown(one) && !isJudged(site, one));
-  while (open().length > 0 && site.time.elapsed < end && !site.isOver) await site.pass(stepMs);
-  for (const { row } of open()) judge.fail("alive", `image ${row.id} is not judged`);
-  if (shelf.uploads.every(isKnown)) return;
+  const open = () => shelf.uploads.filter((one) => !isJudged(site, one));
+  const owed = () => open().filter(({ row }) => isOwed(judge.images.get(row.id)));
+  await passUntil(site, () => owed().length === 0);
+  for (const { row } of owed()) judge.fail("alive", `image ${row.id} is not judged`);
+  if (open().length === 0) return;
   site.redrive();
-  await site.pass(settledMs);
-  const lost = shelf.uploads.find((one) => !isJudged(site, one));
-  if (lost !== undefined) judge.fail("alive", `the upload ${lost.row.objectKey} is lost`);
+  await passUntil(site, () => open().length === 0);
+  for (const { row } of open()) judge.fail("alive", `the upload ${row.objectKey} is lost`);
+}
+
+async function passUntil(site: Site, isDone: () => boolean): Promise<void> {
+  const end = site.time.elapsed + judgedMs;
+  while (!isDone() && site.time.elapsed < end && !site.isOver) await site.pass(stepMs);
+}
+
+/** The table knows that it is to be judged, without any event. */
+function isOwed(image: Image | undefined): boolean {
+  return image !== undefined && !(image.state === "pending" && image.reason !== undefined);
 }
 
 /** Also one that waits for tags it never got. */
-function isJudged({ judge }: Site, { row, isTagged }: Upload): boolean {
+function isJudged({ judge }: Site, { row, fate, isCorrected }: Upload): boolean {
   const state = judge.images.get(row.id)?.state;
+  const isTagged = fate !== "untyped" || isCorrected;
   return state === "pending" ? !isTagged : state !== undefined && state !== "verifying";
 }
 
@@ -127,17 +137,26 @@ function isJudged({ judge }: Site, { row, isTagged }: Upload): boolean {
  */
 async function help(site: Site): Promise<void> {
   const { judge, clients, hosts, log } = site;
+  // A drain that nobody heard the answer of may come late.
+  for (const { id } of hosts) {
+    if (judge.beatOf(id)?.state === "drained") await site.done(clients.activate(id));
+  }
   for (const one of judge.deployables.values()) {
     const why = notOffered(one);
     if (why === undefined) continue;
     log(`operator looks at ${one.id}: ${why}`);
-    const isFailed = one.outcome.result === "failed";
-    if (!one.enabled || isFailed) await site.done(clients.enable(one.id));
-    const host = hosts.find(({ id }) => id === one.host);
-    if (host?.lacksCards === true) await site.done(host.heal());
-    const isHanging = one.health.state === "stuck" || host?.needsReboot === true;
-    if (isHanging && host !== undefined) await site.done(host.powerOff());
+    await helpCard(site, one);
   }
+}
+
+async function helpCard(site: Site, one: Deployable): Promise<void> {
+  const { clients, hosts } = site;
+  const isFailed = one.outcome.result === "failed";
+  if (!one.enabled || isFailed) await site.done(clients.enable(one.id));
+  const host = hosts.find(({ id }) => id === one.host);
+  if (host === undefined) return;
+  if (host.lacksCards) await site.done(host.heal());
+  if (one.health.state === "stuck" || host.needsReboot) await site.done(host.powerOff());
 }
 
 function notAtRest({ judge, hosts }: Site): readonly string[] {

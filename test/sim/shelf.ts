@@ -1,15 +1,16 @@
 import type { Visibility } from "#domain/image";
 import type { StockImage } from "./images.ts";
 
+/** What becomes of a bitstream on its way to the bucket. */
+export type Fate = "good" | "torn" | "mislabelled" | "untyped";
 export type Verdict = "active" | "rejected";
 
 /** An image that somebody uploaded in the run, as whoever made it knows it. */
 export interface Upload extends StockImage {
   readonly version: string;
-  /** How it may be judged: by what its tags say at that moment, so it may depend on when. */
-  verdicts: readonly Verdict[];
-  /** The object has the tags that an image needs. */
-  isTagged: boolean;
+  readonly fate: Fate;
+  /** Its tags were set as they should be, after it was put. */
+  isCorrected: boolean;
 }
 
 /** The images of a run, whatever the table says of them: those of the beginning and those uploaded. */
@@ -50,7 +51,7 @@ export class Shelf {
   mayBe(id: string, verdict: Verdict): boolean {
     if (!this.#byId.has(id)) return false;
     const upload = this.#uploads.find(({ row }) => row.id === id);
-    return upload === undefined ? verdict === "active" : upload.verdicts.includes(verdict);
+    return upload === undefined ? verdict === "active" : verdictsOf(upload).includes(verdict);
   }
 
   add(upload: Upload): void {
@@ -64,6 +65,13 @@ export class Shelf {
     this.#byId.set(row.id, image);
     if (isPrivate(row)) this.#owners.set(row.functionId, row.project);
   }
+}
+
+/** A judgement goes by what the tags say at its moment, so it may depend on when that was. */
+function verdictsOf({ fate, isCorrected }: Upload): readonly Verdict[] {
+  if (fate === "torn") return ["rejected"];
+  if (fate === "mislabelled") return isCorrected ? ["active", "rejected"] : ["rejected"];
+  return ["active"];
 }
 
 const isPrivate = ({ visibility }: { readonly visibility: Visibility }) => visibility === "private";

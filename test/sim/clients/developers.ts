@@ -3,11 +3,11 @@ import { uuidOf } from "#protocol/uuid";
 import { formats, projects, stockImage } from "../images.ts";
 import type { Op } from "../ops.ts";
 import type { Random } from "../random.ts";
-import type { Upload } from "../shelf.ts";
+import type { Fate, Upload } from "../shelf.ts";
 import type { ClientParts } from "./parts.ts";
 
-/** What becomes of a bitstream on its way to the bucket: most are as they should be. */
-const fates = ["good", "good", "good", "good", "torn", "mislabelled", "untyped"] as const;
+/** Most are as they should be. */
+const fates: readonly Fate[] = ["good", "good", "good", "good", "torn", "mislabelled", "untyped"];
 const visibilities: readonly Visibility[] = ["private", "shared", "public"];
 /** Keys of each project: an upload may replace what another is about to be judged by. */
 const keys = 4;
@@ -35,16 +35,10 @@ export class Developers {
     const objectKey = `images/${project}/logic-${random.below(keys)}`;
     const vendor = fate === "mislabelled" ? "other" : row.vendor;
     const { type: _, ...untyped } = tagsOf({ ...row, vendor });
-    const isTagged = fate !== "untyped";
-    const version = bucket.put(
-      objectKey,
-      bytes,
-      isTagged ? { ...untyped, type: row.type } : untyped,
-    );
+    const tags = fate === "untyped" ? untyped : { ...untyped, type: row.type };
+    const version = bucket.put(objectKey, bytes, tags);
     const known = { ...row, id: uuidOf("image", objectKey, version), objectKey };
-    const isGood = fate === "good" || fate === "untyped";
-    const verdicts = [isGood ? "active" : "rejected"] as const;
-    shelf.add({ row: known, bytes, version, verdicts, isTagged });
+    shelf.add({ row: known, bytes, version, fate, isCorrected: false });
     log(`${project} puts ${objectKey} ${version}, ${fate}`);
   }
 
@@ -54,11 +48,7 @@ export class Developers {
     if (shelf.uploads.length === 0) return;
     const upload: Upload = random.of(shelf.uploads);
     const { row, version } = upload;
-    upload.isTagged = true;
-    // Said in time it heals what was said wrong, and never what is wrong.
-    if (upload.bytes.length > tornBytes && upload.verdicts[0] === "rejected") {
-      upload.verdicts = ["active", "rejected"];
-    }
+    upload.isCorrected = true;
     log(`${row.project} tags ${row.objectKey} ${version}`);
     bucket.tag({ key: row.objectKey, version }, tagsOf(row));
   }

@@ -6,6 +6,13 @@ import { short } from "./invariants.ts";
 /** What an image is, once it was active. */
 const facts = ["project", "sha256", "md5", "size", "format", "functionId", "interfaceId"] as const;
 
+/** What an image may be after it was judged; only a signature brings back what was refused. */
+const ends: Partial<Record<Image["state"], readonly Image["state"][]>> = {
+  active: ["active", "rejected", "retired"],
+  rejected: ["rejected", "retired"],
+  retired: ["retired"],
+};
+
 /** Judges what a transaction does to an image, by what its maker knows and what the bucket has. */
 export class ImageJudge {
   readonly #grounds: Grounds;
@@ -22,7 +29,9 @@ export class ImageJudge {
       fail("verified", `${name} is gone`);
       return;
     }
-    if (was?.state === "retired" && is.state !== "retired") fail("verified", `${name} is back`);
+    if (was !== undefined && ends[was.state]?.includes(is.state) === false) {
+      fail("verified", `${name} was ${was.state} and is ${is.state}`);
+    }
     if (is.state === "active") this.#active(is, name);
     if (is.state === "rejected" && was?.state !== "rejected") this.#rejected(is, name);
   }

@@ -108,9 +108,12 @@ async function comeToJudgement(site: Site): Promise<void> {
   const owed = () => open().filter(({ row }) => isOwed(judge.images.get(row.id)));
   await passUntil(site, () => owed().length === 0);
   for (const { row } of owed()) judge.fail("alive", `image ${row.id} is not judged`);
-  if (open().length === 0) return;
-  site.redrive();
-  await passUntil(site, () => open().length === 0);
+  const isDone = () => {
+    // Letters die one after the other: a function that hangs is given up minutes later.
+    site.redrive();
+    return open().length === 0;
+  };
+  await passUntil(site, isDone);
   for (const { row } of open()) judge.fail("alive", `the upload ${row.objectKey} is lost`);
 }
 

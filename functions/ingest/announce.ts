@@ -31,12 +31,12 @@ export async function findOrAnnounce(store: Store, upload: Upload): Promise<Imag
     await store.table.write([addImage(wanted)]);
     return await readImage(store, id);
   }
-  if (wanted.reason !== undefined) return known;
+  if (known.state !== "pending" || wanted.reason !== undefined) return known;
   const { vendor, type, visibility } = wanted;
   return await changeImage(store, id, (image) => {
     if (image.state !== "pending") return image;
-    const said = { vendor, type, visibility, reason: undefined };
-    return { ...image, ...said, judgement: judgementAt(store.now()) };
+    const judgement = judgementAt(store.now(), image.judgement?.tries);
+    return { ...image, vendor, type, visibility, reason: undefined, judgement };
   });
 }
 

@@ -54,6 +54,12 @@ const broken: IngestBucket = {
   ...bucket,
   read: async () => await Promise.reject(new Error("503")),
 };
+/** Answers for the object and for nothing beside it. */
+const deaf: IngestBucket = {
+  ...bucket,
+  facts: async (key, version) =>
+    key === object.key ? await bucket.facts(key, version) : await Promise.reject(new Error("503")),
+};
 const image = async (): Promise<Image | undefined> => await readImage(store, id);
 
 async function listed(isDue: boolean): Promise<number> {
@@ -112,26 +118,34 @@ describe("a judgement that our side cuts off", () => {
     expect(await image()).toMatchObject({ state: "active" });
   });
 
-  test("again and again ends with a reason, and a tag set anew begins afresh", async () => {
-    vi.spyOn(console, "error").mockReturnValue();
-    await expect(ingest(judging({ bucket: broken }), object)).rejects.toThrow("503");
-    for (let tries = 0; tries < mostTries; tries += 1) {
-      expect(await listed(true)).toBe(0);
-      store.pass(verdictMs * 2 ** tries);
-      const took = await takeUpJudgements(judging({ bucket: broken }));
-      expect(took).toEqual({ judged: 0, givenUp: 0, failures: 1 });
-    }
-    store.pass(verdictMs * 2 ** mostTries);
-    expect(await takeUpJudgements(judging())).toEqual({ judged: 0, givenUp: 1, failures: 0 });
-    expect(await image()).toMatchObject({
-      state: "rejected",
-      reason: { code: "IMAGE_UNJUDGED", message: expect.stringContaining("set a tag") as string },
-    });
-    expect(await listed(false)).toBe(0);
-    await ingest(judging(), object);
-    expect(await image()).toMatchObject({ state: "active" });
-    vi.restoreAllMocks();
-  });
+  const dead: readonly [string, IngestBucket][] = [
+    ["while it is judged", broken],
+    ["before its judgement begins", deaf],
+  ];
+
+  test.each(dead)(
+    "again and again %s ends with a reason, and a tag set anew begins afresh",
+    async (_, bad) => {
+      vi.spyOn(console, "error").mockReturnValue();
+      await expect(ingest(judging({ bucket: bad }), object)).rejects.toThrow("503");
+      for (let tries = 0; tries < mostTries; tries += 1) {
+        expect(await listed(true)).toBe(0);
+        store.pass(verdictMs * 2 ** tries);
+        const took = await takeUpJudgements(judging({ bucket: bad }));
+        expect(took).toEqual({ judged: 0, givenUp: 0, failures: 1 });
+      }
+      store.pass(verdictMs * 2 ** mostTries);
+      expect(await takeUpJudgements(judging())).toEqual({ judged: 0, givenUp: 1, failures: 0 });
+      expect(await image()).toMatchObject({
+        state: "rejected",
+        reason: { code: "IMAGE_UNJUDGED", message: expect.stringContaining("set a tag") as string },
+      });
+      expect(await listed(false)).toBe(0);
+      await ingest(judging(), object);
+      expect(await image()).toMatchObject({ state: "active" });
+      vi.restoreAllMocks();
+    },
+  );
 
   test("of one image holds up no other", async () => {
     vi.spyOn(console, "error").mockReturnValue();
